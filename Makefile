@@ -1,0 +1,65 @@
+# Everything sets itself up: a bare Debian/Ubuntu machine, root, Python 3.11+, make and apt are enough.
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/python3.11) python3)
+VENV := .venv
+BIN := $(VENV)/bin
+DEBS := python3-venv iproute2 iptables nftables conntrack tcpdump iputils-ping curl util-linux containernetworking-plugins
+# What must be on the machine, as files: asked before apt is, so that a second run asks nothing.
+TOOLS := ip iptables nft conntrack tcpdump ping curl nsenter unshare
+
+.PHONY: help setup debs demo test test-pure test-kernel test-lab check format lock bench clean
+
+help: ## this text
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: debs $(VENV)/.ready ## install Debian packages and the virtual environment
+
+debs:
+	@missing=0; for t in $(TOOLS); do command -v $$t >/dev/null || missing=1; done; \
+	test -x /usr/lib/cni/ptp || missing=1; $(PYTHON) -c 'import ensurepip' 2>/dev/null || missing=1; \
+	if [ $$missing = 1 ]; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DEBS); fi
+
+$(VENV)/.ready: requirements-dev.txt pyproject.toml | debs
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup ## bring a three-node VPC up, show that pods get VPC addresses and talk, take it down
+	$(BIN)/vpc-lab demo
+
+test: setup check test-pure test-kernel test-lab ## every tier
+
+test-pure: setup ## tier 1: decisions and wire formats, no privileges, under a minute
+	$(BIN)/pytest -m 'not kernel and not lab'
+
+test-kernel: setup ## tier 2: the host's wiring in network namespaces (root)
+	$(BIN)/pytest -m kernel
+
+test-lab: setup ## tier 3: whole labs with packets (root)
+	$(BIN)/pytest -m lab
+
+check: setup ## format, lint, types, who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## renew the pinned requirements (with uv)
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	  --group dev pyproject.toml requirements-build.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	  pyproject.toml -o requirements.txt
+
+bench: setup ## measure, beside a baseline in the same run
+	$(BIN)/python bench/pool.py
+	$(BIN)/python bench/cni_add.py
+
+clean: ## remove what the targets above made in this tree
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

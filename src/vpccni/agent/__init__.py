@@ -1,0 +1,1 @@
+"""The agent: the one owner of the node's state; one asyncio process."""

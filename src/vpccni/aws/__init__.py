@@ -1,0 +1,1 @@
+"""EC2 and IMDS: what AWS says, as ipam's values."""

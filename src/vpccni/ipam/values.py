@@ -1,0 +1,126 @@
+"""The nouns that every part speaks in: ENIs, blocks of addresses, sandboxes, assignments."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import NewType
+
+EniId = NewType("EniId", str)
+SubnetId = NewType("SubnetId", str)
+
+MAIN_TABLE = 254
+"""The kernel's main routing table, used by the ENI with device index 0 (spec 4.3)."""
+
+
+class BlockKind(enum.Enum):
+    """What one slot of an ENI holds: a secondary address or a delegated /28 (spec 6.1)."""
+
+    SECONDARY_IP = 32
+    PREFIX = 28
+
+    @property
+    def addresses(self) -> int:
+        """Addresses that one block of this kind gives to pods."""
+        return 1 << (32 - self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The content of one ENI slot: a /32 (secondary IP) or a /28 (prefix)."""
+
+    network: IPv4Network
+
+    def __post_init__(self) -> None:
+        BlockKind(self.network.prefixlen)
+
+    @classmethod
+    def of_address(cls, address: IPv4Address) -> Block:
+        """The block of one secondary address."""
+        return cls(IPv4Network((address, 32)))
+
+    @property
+    def kind(self) -> BlockKind:
+        """Secondary IP or prefix."""
+        return BlockKind(self.network.prefixlen)
+
+    def __str__(self) -> str:
+        return str(self.network)
+
+
+@dataclass(frozen=True, slots=True)
+class Eni:
+    """What does not change about an ENI while it is attached to this node."""
+
+    id: EniId
+    mac: str
+    device_index: int
+    subnet_id: SubnetId
+    subnet_cidr: IPv4Network
+    primary_address: IPv4Address
+    network_card: int = 0
+    is_primary: bool = False
+
+    @property
+    def route_table(self) -> int:
+        """The host's routing table for traffic of this ENI's pods (spec 4.3)."""
+        if self.network_card > 0:
+            return 10000 + self.device_index + 100 * self.network_card
+        return MAIN_TABLE if self.device_index == 0 else self.device_index + 1
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The VPC router's address in the ENI's subnet: network + 1 (spec 5.4)."""
+        return self.subnet_cidr.network_address + 1
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedEni:
+    """An ENI as some source (IMDS, EC2) saw it, with the blocks it held then."""
+
+    eni: Eni
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxKey:
+    """What identifies one attachment to the network: the idempotency key of ADD (spec 6.1)."""
+
+    network: str
+    container_id: str
+    interface: str
+
+    def __str__(self) -> str:
+        return f"{self.network}/{self.container_id}/{self.interface}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod's name as kubelet gives it in CNI_ARGS."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """An address that belongs to a sandbox."""
+
+    key: SandboxKey
+    pod: Pod
+    address: IPv4Address
+    eni: EniId
+    assigned_at: float
+    """Seconds since the epoch, by the agent's steady clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """An address that was given back and may not be assigned again before `until`."""
+
+    address: IPv4Address
+    until: float

@@ -1,0 +1,1 @@
+"""Kubernetes objects the agent reads and writes."""

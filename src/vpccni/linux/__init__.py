@@ -1,0 +1,1 @@
+"""The host: links, addresses, routes, rules, SNAT and connmark, as wanted sets."""

@@ -1,0 +1,1 @@
+"""An AWS region and an EKS cluster inside one Linux machine."""

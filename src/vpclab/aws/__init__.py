@@ -1,0 +1,1 @@
+"""The region on the wire: EC2 query protocol and IMDS."""

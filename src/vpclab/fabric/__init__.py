@@ -1,0 +1,1 @@
+"""The region in packets: namespaces, veths, routes, nftables."""

@@ -1,0 +1,1 @@
+"""The VPC as AWS defines it: pure and deterministic; time and randomness are given to it."""

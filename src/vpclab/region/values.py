@@ -1,0 +1,186 @@
+"""The nouns of a VPC, as EC2 describes them. Frozen: a change is a new value in the region's tables."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from types import MappingProxyType
+
+Tags = Mapping[str, str]
+NO_TAGS: Tags = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Vpc:
+    """A virtual private cloud; `cidrs[0]` is the primary CIDR block."""
+
+    id: str
+    cidrs: tuple[IPv4Network, ...]
+    tags: Tags = NO_TAGS
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """One zone's slice of a VPC. `public` subnets route 0.0.0.0/0 to the internet gateway."""
+
+    id: str
+    vpc_id: str
+    zone: str
+    cidr: IPv4Network
+    public: bool = False
+    map_public_ip_on_launch: bool = False
+    tags: Tags = NO_TAGS
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The VPC router's address in this subnet: network + 1."""
+        return self.cidr.network_address + 1
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroupRule:
+    """One permission. `protocol` is EC2's: "-1", "tcp", "udp", "icmp"; the peer is a CIDR or a group."""
+
+    protocol: str = "-1"
+    from_port: int | None = None
+    to_port: int | None = None
+    cidr: IPv4Network | None = None
+    group_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """A stateful set of permissions that ENIs refer to."""
+
+    id: str
+    name: str
+    vpc_id: str
+    description: str = ""
+    ingress: tuple[SecurityGroupRule, ...] = ()
+    egress: tuple[SecurityGroupRule, ...] = ()
+    tags: Tags = NO_TAGS
+
+
+class EniStatus(enum.Enum):
+    """`Status` of DescribeNetworkInterfaces (aws-emulation 4.5)."""
+
+    AVAILABLE = "available"
+    ATTACHING = "attaching"
+    IN_USE = "in-use"
+    DETACHING = "detaching"
+
+
+class AttachmentStatus(enum.Enum):
+    """`Attachment.Status` of DescribeNetworkInterfaces."""
+
+    ATTACHING = "attaching"
+    ATTACHED = "attached"
+    DETACHING = "detaching"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """An ENI's place on an instance. The device exists on the instance while status is ATTACHED."""
+
+    id: str
+    instance_id: str
+    device_index: int
+    network_card: int
+    status: AttachmentStatus
+    attached_at: float
+    delete_on_termination: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInterface:
+    """An elastic network interface."""
+
+    id: str
+    mac: str
+    vpc_id: str
+    subnet_id: str
+    zone: str
+    primary: IPv4Address
+    secondary: tuple[IPv4Address, ...] = ()
+    prefixes: tuple[IPv4Network, ...] = ()
+    groups: tuple[str, ...] = ()
+    status: EniStatus = EniStatus.AVAILABLE
+    attachment: Attachment | None = None
+    public_ip: IPv4Address | None = None
+    source_dest_check: bool = True
+    description: str = ""
+    tags: Tags = NO_TAGS
+
+    @property
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """Everything the fabric delivers to this ENI: its primary, secondaries and prefixes."""
+        return (IPv4Network(self.primary), *(IPv4Network(a) for a in self.secondary), *self.prefixes)
+
+
+class InstanceState(enum.Enum):
+    """`State.Name` of DescribeInstances."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An EC2 instance; its ENIs are found by `Region.enis_of(instance.id)`."""
+
+    id: str
+    type: str
+    subnet_id: str
+    vpc_id: str
+    zone: str
+    state: InstanceState
+    launched_at: float
+    tags: Tags = NO_TAGS
+
+    @property
+    def name(self) -> str:
+        """The Name tag, or the id."""
+        return self.tags.get("Name", self.id)
+
+
+class Resource(enum.Enum):
+    """What kind of thing changed."""
+
+    VPC = "vpc"
+    SUBNET = "subnet"
+    SECURITY_GROUP = "security-group"
+    INSTANCE = "instance"
+    ENI = "network-interface"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something about this resource is different; whoever follows reads the region again (level-triggered)."""
+
+    resource: Resource
+    id: str
+
+
+class ApiError(Exception):
+    """An AWS error as the client will see it (aws-emulation 4.4)."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Seconds that AWS takes (aws-emulation 4.5); a range is drawn from uniformly, (0, 0) is at once."""
+
+    attach: tuple[float, float] = (1.0, 3.0)
+    detach: tuple[float, float] = (1.0, 2.0)
+    launch: tuple[float, float] = (0.0, 0.0)
+    imds: tuple[float, float] = field(default=(0.0, 0.0))
+    """How long IMDS lags behind EC2 for ENIs and addresses."""
