@@ -53,7 +53,7 @@ format: setup ## format and fix what can be fixed
 lock: ## renew the pinned requirements (with uv)
 	$(BIN)/pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	  --group dev pyproject.toml requirements-build.in -o requirements-dev.txt
+	  --group dev --extra lab pyproject.toml requirements-build.in -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	  pyproject.toml -o requirements.txt
 
