@@ -1,0 +1,191 @@
+"""One call of the CNI plugin as values: what the runtime asked, checked at the edge, and what it is answered."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
+
+from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.values import Pod, SandboxKey
+
+SUPPORTED = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+INCOMPATIBLE, UNKNOWN_CONTAINER, BAD_ENV, DECODE_FAILURE, INVALID_CONFIG, TRY_AGAIN, INTERNAL = 1, 3, 4, 6, 7, 11, 999
+NOT_AVAILABLE, LIMITED = 50, 51
+NO_ADDRESS = "failed to assign an IP address to container"
+"""The sentence people search for and alert on (spec 4.4); the reason follows it."""
+
+PASSING = frozenset(
+    {
+        Reason.AGENT_STARTING,
+        Reason.AGENT_UNREACHABLE,
+        Reason.POOL_REFILLING,
+        Reason.ALL_COOLING,
+        Reason.THROTTLED,
+        Reason.EC2_UNREACHABLE,
+        Reason.ENI_NOT_VISIBLE,
+    }
+)
+"""Reasons that pass by themselves: answered with "try again later"; the others with the original's 999."""
+
+IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
+INTERFACE_BAD = re.compile(r"[/:\s]")
+
+
+class CniError(Exception):
+    """An answer of failure: the specification's error object."""
+
+    def __init__(self, code: int, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+
+    @classmethod
+    def refused(cls, refusal: Refusal, pod: Pod) -> CniError:
+        """A pod cannot have an address: reason in the message, what to do in the details."""
+        code = TRY_AGAIN if refusal.reason in PASSING else INTERNAL
+        return cls(code, f"{NO_ADDRESS}: {refusal} (pod {pod})", f"{refusal.reason.value}: {refusal.reason.advice}")
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousResult:
+    """What of an earlier ADD's result matters to us: our interfaces by name and our address."""
+
+    host_veth: str
+    address: IPv4Address
+    route_table: int
+
+
+@dataclass(frozen=True, slots=True)
+class CniCall:
+    """A call that passed the checks of the edge."""
+
+    command: str
+    version: str
+    network: str
+    container_id: str = ""
+    interface: str = ""
+    netns: str = ""
+    pod: Pod = field(default_factory=lambda: Pod("", ""))
+    mtu: int = 9001
+    veth_prefix: str = "eni"
+    previous: PreviousResult | None = None
+    valid: frozenset[tuple[str, str]] = frozenset()
+    """GC's valid attachments: (container id, interface)."""
+
+    @property
+    def key(self) -> SandboxKey:
+        """The attachment that this call is about."""
+        return SandboxKey(self.network, self.container_id, self.interface)
+
+
+def parse_call(env: Mapping[str, str], stdin: bytes) -> CniCall:
+    """The call as values. Raises CniError with the specification's code if it is not one that we can serve."""
+    command = env.get("CNI_COMMAND", "")
+    try:
+        conf = json.loads(stdin)
+    except ValueError as error:
+        raise CniError(DECODE_FAILURE, f"the network configuration is not JSON: {error}") from None
+    if not isinstance(conf, dict):
+        raise CniError(DECODE_FAILURE, "the network configuration is not a JSON object")
+    version = conf.get("cniVersion") or "0.2.0"
+    if version not in SUPPORTED:
+        raise CniError(INCOMPATIBLE, f"cniVersion {version} is not supported", f"supported: {', '.join(SUPPORTED)}")
+    network = conf.get("name")
+    if not isinstance(network, str) or not IDENTIFIER.match(network):
+        raise CniError(INVALID_CONFIG, "missing network name" if not network else f"invalid network name {network!r}")
+    if command in {"STATUS", "GC"}:
+        if version != "1.1.0":
+            raise CniError(INCOMPATIBLE, f"{command} needs cniVersion 1.1.0, the configuration has {version}")
+        return CniCall(command, version, network, valid=_valid_attachments(conf) if command == "GC" else frozenset())
+    if command == "CHECK" and version in {"0.3.0", "0.3.1"}:
+        raise CniError(INCOMPATIBLE, f"CHECK needs cniVersion 0.4.0 or newer, the configuration has {version}")
+    container_id, interface = env.get("CNI_CONTAINERID", ""), env.get("CNI_IFNAME", "")
+    if not IDENTIFIER.match(container_id):
+        raise CniError(BAD_ENV, f"invalid CNI_CONTAINERID {container_id!r}")
+    if interface in {"", ".", ".."} or len(interface) > 15 or INTERFACE_BAD.search(interface):
+        raise CniError(BAD_ENV, f"invalid CNI_IFNAME {interface!r}")
+    args = dict(part.split("=", 1) for part in env.get("CNI_ARGS", "").split(";") if "=" in part)
+    prefix = conf.get("vethPrefix") or "eni"
+    if not isinstance(prefix, str) or len(prefix) > 4:
+        raise CniError(INVALID_CONFIG, "conf.VethPrefix can be at most 4 characters long")
+    return CniCall(
+        command=command,
+        version=version,
+        network=network,
+        container_id=container_id,
+        interface=interface,
+        netns=env.get("CNI_NETNS", ""),
+        pod=Pod(args.get("K8S_POD_NAMESPACE", ""), args.get("K8S_POD_NAME", "")),
+        mtu=_mtu(conf.get("mtu")),
+        veth_prefix=prefix,
+        previous=previous_result(conf.get("prevResult"), interface),
+    )
+
+
+def _mtu(text: object) -> int:
+    """A bad or missing MTU is 9001, as in the original (spec 4.1)."""
+    number = int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else 0
+    return number if 576 <= number <= 9001 else 9001
+
+
+def _valid_attachments(conf: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    listed = conf.get("cni.dev/valid-attachments")
+    if not isinstance(listed, list):
+        raise CniError(INVALID_CONFIG, "GC without cni.dev/valid-attachments would remove every attachment")
+    try:
+        return frozenset((str(item["containerID"]), str(item["ifname"])) for item in listed)
+    except (KeyError, TypeError):
+        raise CniError(INVALID_CONFIG, "an item of cni.dev/valid-attachments has no containerID or ifname") from None
+
+
+def previous_result(result: object, interface: str) -> PreviousResult | None:
+    """Our part of a prevResult, found by name (chained plugins add interfaces of their own; spec 12)."""
+    if not isinstance(result, dict):
+        return None
+    try:
+        interfaces = result.get("interfaces") or []
+        for index, entry in enumerate(interfaces):
+            if entry.get("name") != interface or not entry.get("sandbox") or index == 0:
+                continue
+            for ip in result.get("ips") or []:
+                if ip.get("interface") == index:
+                    table = str(entry.get("mac", ""))
+                    return PreviousResult(
+                        host_veth=str(interfaces[index - 1]["name"]),
+                        address=IPv4Interface(ip["address"]).ip,
+                        route_table=int(table) if table.isdigit() else 254,
+                    )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None  # a result that is not ours, or from a plugin older than we know: there is nothing to learn from it
+    return None
+
+
+def result_json(call: CniCall, address: IPv4Address, *, host_veth: str, route_table: int, device_index: int) -> bytes:
+    """ADD's result in the shape of the original (spec 4.4, 12): tables and device numbers ride in mac and sandbox."""
+    ip: dict[str, object] = {"interface": 1, "address": f"{address}/32"}
+    if call.version < "1.0.0":
+        ip = {"version": "4", **ip}
+    result = {
+        "cniVersion": call.version,
+        "interfaces": [
+            {"name": host_veth},
+            {"name": call.interface, "mac": str(route_table), "sandbox": call.netns},
+            {"name": f"dummy{host_veth[-11:]}", "mac": "0", "sandbox": str(device_index)},
+        ],
+        "ips": [ip],
+        "dns": {},
+    }
+    return json.dumps(result, indent=4).encode()
+
+
+def error_json(error: CniError, version: str) -> bytes:
+    """The specification's error object."""
+    body = {"cniVersion": version, "code": error.code, "msg": error.message}
+    if error.details:
+        body["details"] = error.details
+    return json.dumps(body, indent=4).encode()

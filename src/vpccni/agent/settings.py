@@ -1,0 +1,274 @@
+"""Every environment variable, parsed in one place; what is bad is reported, all of it, with what is used instead.
+
+Names, types and defaults: spec 2. The original's entrypoint exits on some bad values; we say so and go on with the
+default, because a node without a CNI is worse than a node with the default MTU (docs/differences.md).
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TypeVar
+
+from vpccni.ipam.targets import WarmTargets
+
+T = TypeVar("T")
+
+TRUE_WORDS = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+MTU_MIN, MTU_MAX = 576, 9001
+RESERVED_TAG = "k8s.amazonaws.com"
+
+
+class RandomizeSnat(enum.Enum):
+    """How the source port of SNAT is chosen (spec 2, 5.3)."""
+
+    PRNG = "prng"
+    HASHRANDOM = "hashrandom"
+    NONE = "none"
+
+
+class LogLevel(enum.Enum):
+    """Log levels of the original, as it spells them in its lines."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+    FATAL = "fatal"
+
+
+@dataclass(frozen=True, slots=True)
+class BadSetting:
+    """A value that could not be used."""
+
+    name: str
+    value: str
+    problem: str
+    used: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value!r} {self.problem}; using {self.used}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment asks for. Durations in seconds, sizes in bytes."""
+
+    warm: WarmTargets = field(default_factory=WarmTargets)
+    max_enis: int | None = None
+    cooldown: float = 30.0
+    external_snat: bool = False
+    randomize_snat: RandomizeSnat = RandomizeSnat.PRNG
+    exclude_snat_cidrs: tuple[IPv4Network, ...] = ()
+    external_service_cidrs: tuple[IPv4Network, ...] = ()
+    node_port_support: bool = True
+    connmark: int = 0x80
+    veth_prefix: str = "eni"
+    eni_mtu: int = 9001
+    pod_mtu: int = 9001
+    bandwidth_plugin: bool = False
+    disable_pod_v6: bool = False
+    disable_metrics: bool = False
+    cluster_name: str = ""
+    additional_eni_tags: tuple[tuple[str, str], ...] = ()
+    ec2_endpoint: str | None = None
+    imds_endpoint: str | None = None
+    http_timeout: float = 10.0
+    log_level: LogLevel = LogLevel.DEBUG
+    log_file: str = "/host/var/log/aws-routed-eni/ipamd.log"
+    plugin_log_file: str = "/var/log/aws-routed-eni/plugin.log"
+    plugin_log_level: str = "Debug"
+    host_bin_dir: Path = Path("/host/opt/cni/bin")
+    host_conf_dir: Path = Path("/host/etc/cni/net.d")
+    checkpoint: Path = Path("/var/run/aws-node/ipam.json")
+    node_name: str = ""
+    pod_name: str = ""
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the sockets, the checkpoint and the noted deletions are (spec 1.7)."""
+        return self.checkpoint.parent
+
+
+class _Reader:
+    """Reads one variable at a time and keeps what was bad."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.bad: list[BadSetting] = []
+
+    def read(self, name: str, default: T, parse: Callable[[str], T], shown: str | None = None) -> T:
+        """The parsed value; the default if it is unset or `parse` raises ValueError with the problem."""
+        text = self.environ.get(name)
+        if text is None:
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.bad.append(BadSetting(name, text, str(error), shown if shown is not None else _shown(default)))
+            return default
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        return self.read(name, default, _boolean)
+
+    def text(self, name: str, default: str) -> str:
+        return self.environ.get(name) or default
+
+    def cidrs(self, name: str) -> tuple[IPv4Network, ...]:
+        """A comma-separated list; bad items are reported and skipped, the others kept (spec 9.1)."""
+        kept: list[IPv4Network] = []
+        for item in (part.strip() for part in self.environ.get(name, "").split(",")):
+            if not item:
+                continue
+            try:
+                kept.append(_cidr(item))
+            except ValueError as error:
+                self.bad.append(BadSetting(name, item, str(error), "the list without it"))
+        return tuple(kept)
+
+
+def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetting, ...]]:
+    """The settings that the environment gives, and every value that could not be used."""
+    r = _Reader(environ)
+    plain = Settings()
+    eni_mtu = r.read("AWS_VPC_ENI_MTU", plain.eni_mtu, _mtu)
+    settings = Settings(
+        warm=WarmTargets(
+            warm_eni=r.read("WARM_ENI_TARGET", 1, _at_least(0)),
+            warm_ip=r.read("WARM_IP_TARGET", 0, _at_least(0)),
+            minimum_ip=r.read("MINIMUM_IP_TARGET", 0, _at_least(0)),
+            warm_prefix=r.read("WARM_PREFIX_TARGET", 0, _at_least(0)),
+        ),
+        max_enis=r.read("MAX_ENI", None, _at_least(1), "the instance type's limit"),
+        cooldown=float(r.read("IP_COOLDOWN_PERIOD", 30, _at_least(0))),
+        external_snat=r.flag("AWS_VPC_K8S_CNI_EXTERNALSNAT", default=plain.external_snat),
+        randomize_snat=r.read("AWS_VPC_K8S_CNI_RANDOMIZESNAT", plain.randomize_snat, _one_of(RandomizeSnat)),
+        exclude_snat_cidrs=r.cidrs("AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS"),
+        external_service_cidrs=r.cidrs("AWS_EXTERNAL_SERVICE_CIDRS"),
+        node_port_support=r.flag("AWS_VPC_CNI_NODE_PORT_SUPPORT", default=plain.node_port_support),
+        connmark=r.read("AWS_VPC_K8S_CNI_CONNMARK", plain.connmark, _mark, hex(plain.connmark)),
+        veth_prefix=r.read("AWS_VPC_K8S_CNI_VETHPREFIX", plain.veth_prefix, _veth_prefix),
+        eni_mtu=eni_mtu,
+        pod_mtu=r.read("POD_MTU", eni_mtu, _mtu),
+        bandwidth_plugin=r.flag("ENABLE_BANDWIDTH_PLUGIN", default=plain.bandwidth_plugin),
+        disable_pod_v6=r.flag("DISABLE_POD_V6", default=plain.disable_pod_v6),
+        disable_metrics=r.flag("DISABLE_METRICS", default=plain.disable_metrics),
+        cluster_name=r.text("CLUSTER_NAME", ""),
+        additional_eni_tags=r.read("ADDITIONAL_ENI_TAGS", (), _tags, "none"),
+        ec2_endpoint=r.text("AWS_EC2_ENDPOINT", "") or None,
+        imds_endpoint=r.text("AWS_EC2_METADATA_SERVICE_ENDPOINT", "") or None,
+        http_timeout=float(r.read("HTTP_TIMEOUT", 10, _at_least(10))),
+        log_level=r.read("AWS_VPC_K8S_CNI_LOGLEVEL", plain.log_level, _one_of(LogLevel)),
+        log_file=r.text("AWS_VPC_K8S_CNI_LOG_FILE", plain.log_file),
+        plugin_log_file=r.read("AWS_VPC_K8S_PLUGIN_LOG_FILE", plain.plugin_log_file, _plugin_log),
+        plugin_log_level=r.text("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", plain.plugin_log_level),
+        host_bin_dir=Path(r.text("HOST_CNI_BIN_PATH", str(plain.host_bin_dir))),
+        host_conf_dir=Path(r.text("HOST_CNI_CONFDIR_PATH", str(plain.host_conf_dir))),
+        checkpoint=Path(r.text("AWS_VPC_K8S_CNI_BACKING_STORE", str(plain.checkpoint))),
+        node_name=r.text("MY_NODE_NAME", ""),
+        pod_name=r.text("MY_POD_NAME", ""),
+    )
+    return settings, tuple(r.bad)
+
+
+def _shown(value: object) -> str:
+    return str(value.value) if isinstance(value, enum.Enum) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _boolean(text: str) -> bool:
+    if text in TRUE_WORDS:
+        return True
+    if text in FALSE_WORDS:
+        return False
+    raise ValueError("is not a boolean (true or false)")
+
+
+def _integer(text: str) -> int:
+    # int() would take blanks, underscores and other alphabets' digits; Go's strconv does not (spec 12)
+    digits = text[1:] if text[:1] in {"+", "-"} else text
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError("is not a whole number")
+    return int(text)
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = _integer(text)
+        if number < least:
+            raise ValueError(f"is below {least}")
+        return number
+
+    return parse
+
+
+def _mtu(text: str) -> int:
+    number = _integer(text)
+    if not MTU_MIN <= number <= MTU_MAX:
+        raise ValueError(f"is not between {MTU_MIN} and {MTU_MAX}")
+    return number
+
+
+def _mark(text: str) -> int:
+    try:
+        number = int(text, 0)
+    except ValueError:
+        raise ValueError("is not a number such as 0x80") from None
+    if not 0 < number <= 0xFFFFFFFF:
+        raise ValueError("is not between 1 and 0xffffffff")
+    return number
+
+
+def _veth_prefix(text: str) -> str:
+    if not 0 < len(text) <= 4:
+        raise ValueError("is not 1 to 4 characters long")
+    if text in {"eth", "lo", "vlan"}:
+        raise ValueError("is the name of other interfaces")
+    return text
+
+
+def _plugin_log(text: str) -> str:
+    if text == "stdout":
+        raise ValueError("would mix with the plugin's answer")
+    return text or "stderr"
+
+
+def _cidr(text: str) -> IPv4Network:
+    if "/" not in text:
+        raise ValueError("is not a CIDR such as 10.0.0.0/8")
+    try:
+        return IPv4Network(text, strict=False)
+    except ValueError:
+        raise ValueError("is not an IPv4 CIDR such as 10.0.0.0/8") from None
+
+
+E_ = TypeVar("E_", bound=enum.Enum)
+
+
+def _one_of(kind: type[E_]) -> Callable[[str], E_]:
+    def parse(text: str) -> E_:
+        try:
+            return kind(text.lower())
+        except ValueError:
+            raise ValueError(f"is not one of {', '.join(str(e.value) for e in kind)}") from None
+
+    return parse
+
+
+def _tags(text: str) -> tuple[tuple[str, str], ...]:
+    if not text:
+        return ()
+    try:
+        tags = json.loads(text)
+    except ValueError:
+        raise ValueError("is not a JSON object of strings") from None
+    if not isinstance(tags, dict) or not all(isinstance(v, str) for v in tags.values()):
+        raise ValueError("is not a JSON object of strings")
+    reserved = sorted(key for key in tags if RESERVED_TAG in key)
+    if reserved:
+        raise ValueError(f"names reserved keys ({', '.join(reserved)})")
+    return tuple(sorted(tags.items()))
