@@ -13,7 +13,15 @@ from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Pod, SandboxKey
 
 SUPPORTED = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
-INCOMPATIBLE, UNKNOWN_CONTAINER, BAD_ENV, DECODE_FAILURE, INVALID_CONFIG, TRY_AGAIN, INTERNAL = 1, 3, 4, 6, 7, 11, 999
+INCOMPATIBLE, UNKNOWN_CONTAINER, BAD_ENV, DECODE_FAILURE, INVALID_CONFIG, TRY_AGAIN, INTERNAL = (
+    1,
+    3,
+    4,
+    6,
+    7,
+    11,
+    999,
+)
 NOT_AVAILABLE, LIMITED = 50, 51
 NO_ADDRESS = "failed to assign an IP address to container"
 """The sentence people search for and alert on (spec 4.4); the reason follows it."""
@@ -48,7 +56,9 @@ class CniError(Exception):
     def refused(cls, refusal: Refusal, pod: Pod) -> CniError:
         """A pod cannot have an address: reason in the message, what to do in the details."""
         code = TRY_AGAIN if refusal.reason in PASSING else INTERNAL
-        return cls(code, f"{NO_ADDRESS}: {refusal} (pod {pod})", f"{refusal.reason.value}: {refusal.reason.advice}")
+        return cls(
+            code, f"{NO_ADDRESS}: {refusal} (pod {pod})", f"{refusal.reason.value}: {refusal.reason.advice}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +104,24 @@ def parse_call(env: Mapping[str, str], stdin: bytes) -> CniCall:
         raise CniError(DECODE_FAILURE, "the network configuration is not a JSON object")
     version = conf.get("cniVersion") or "0.2.0"
     if version not in SUPPORTED:
-        raise CniError(INCOMPATIBLE, f"cniVersion {version} is not supported", f"supported: {', '.join(SUPPORTED)}")
+        raise CniError(
+            INCOMPATIBLE, f"cniVersion {version} is not supported", f"supported: {', '.join(SUPPORTED)}"
+        )
     network = conf.get("name")
     if not isinstance(network, str) or not IDENTIFIER.match(network):
-        raise CniError(INVALID_CONFIG, "missing network name" if not network else f"invalid network name {network!r}")
+        raise CniError(
+            INVALID_CONFIG, "missing network name" if not network else f"invalid network name {network!r}"
+        )
     if command in {"STATUS", "GC"}:
         if version != "1.1.0":
             raise CniError(INCOMPATIBLE, f"{command} needs cniVersion 1.1.0, the configuration has {version}")
-        return CniCall(command, version, network, valid=_valid_attachments(conf) if command == "GC" else frozenset())
+        return CniCall(
+            command, version, network, valid=_valid_attachments(conf) if command == "GC" else frozenset()
+        )
     if command == "CHECK" and version in {"0.3.0", "0.3.1"}:
-        raise CniError(INCOMPATIBLE, f"CHECK needs cniVersion 0.4.0 or newer, the configuration has {version}")
+        raise CniError(
+            INCOMPATIBLE, f"CHECK needs cniVersion 0.4.0 or newer, the configuration has {version}"
+        )
     container_id, interface = env.get("CNI_CONTAINERID", ""), env.get("CNI_IFNAME", "")
     if not IDENTIFIER.match(container_id):
         raise CniError(BAD_ENV, f"invalid CNI_CONTAINERID {container_id!r}")
@@ -120,7 +138,8 @@ def parse_call(env: Mapping[str, str], stdin: bytes) -> CniCall:
         container_id=container_id,
         interface=interface,
         netns=env.get("CNI_NETNS", ""),
-        pod=Pod(args.get("K8S_POD_NAMESPACE", ""), args.get("K8S_POD_NAME", "")),
+        # a runtime without pods: the container is the pod, or all of them would share one host veth's name
+        pod=Pod(args.get("K8S_POD_NAMESPACE", ""), args.get("K8S_POD_NAME") or container_id),
         mtu=_mtu(conf.get("mtu")),
         veth_prefix=prefix,
         previous=previous_result(conf.get("prevResult"), interface),
@@ -140,7 +159,9 @@ def _valid_attachments(conf: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
     try:
         return frozenset((str(item["containerID"]), str(item["ifname"])) for item in listed)
     except (KeyError, TypeError):
-        raise CniError(INVALID_CONFIG, "an item of cni.dev/valid-attachments has no containerID or ifname") from None
+        raise CniError(
+            INVALID_CONFIG, "an item of cni.dev/valid-attachments has no containerID or ifname"
+        ) from None
 
 
 def previous_result(result: object, interface: str) -> PreviousResult | None:
@@ -165,7 +186,9 @@ def previous_result(result: object, interface: str) -> PreviousResult | None:
     return None
 
 
-def result_json(call: CniCall, address: IPv4Address, *, host_veth: str, route_table: int, device_index: int) -> bytes:
+def result_json(
+    call: CniCall, address: IPv4Address, *, host_veth: str, route_table: int, device_index: int
+) -> bytes:
     """ADD's result in the shape of the original (spec 4.4, 12): tables and device numbers ride in mac and sandbox."""
     ip: dict[str, object] = {"interface": 1, "address": f"{address}/32"}
     if call.version < "1.0.0":

@@ -56,7 +56,9 @@ def open_logs(level: LogLevel, target: str, plugin_target: str) -> None:
     root = logging.getLogger()
     root.setLevel(LEVELS[level])
     root.addHandler(_handler(target))
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # its debug lines carry request bodies and headers
+    logging.getLogger("botocore").setLevel(
+        logging.WARNING
+    )  # its debug lines carry request bodies and headers
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     plugin = logging.getLogger(PLUGIN_LOGGER)
     plugin.propagate = False

@@ -110,7 +110,9 @@ class _Reader:
         try:
             return parse(text)
         except ValueError as error:
-            self.bad.append(BadSetting(name, text, str(error), shown if shown is not None else _shown(default)))
+            self.bad.append(
+                BadSetting(name, text, str(error), shown if shown is not None else _shown(default))
+            )
             return default
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -177,7 +179,13 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
 
 
 def _shown(value: object) -> str:
-    return str(value.value) if isinstance(value, enum.Enum) else str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        str(value.value)
+        if isinstance(value, enum.Enum)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
 
 
 def _boolean(text: str) -> bool:

@@ -49,7 +49,11 @@ def quote(text):  # type: ignore[no-untyped-def]
 
 def fail(code, message, details=b""):  # type: ignore[no-untyped-def]
     """End with the CNI specification's error object, and a line in plugin.log if there is one."""
-    answer = b'{"cniVersion":"1.0.0","code":%d,"msg":"%s","details":"%s"}' % (code, quote(message), quote(details))
+    answer = b'{"cniVersion":"1.0.0","code":%d,"msg":"%s","details":"%s"}' % (
+        code,
+        quote(message),
+        quote(details),
+    )
     try:
         log = posix.open(LOG, posix.O_WRONLY | posix.O_APPEND | posix.O_CLOEXEC)
         posix.write(log, b'{"level":"error","caller":"cni/plugin.py","msg":"%s"}\n' % quote(message))
@@ -116,7 +120,13 @@ def note_deletion(env, request):  # type: ignore[no-untyped-def]
             posix.mkdir(path, 0o700)
         except FileExistsError:
             pass
-    name = folder + b"/" + env[b"CNI_CONTAINERID"].replace(b"/", b"_") + b"-" + env[b"CNI_IFNAME"].replace(b"/", b"_")
+    name = (
+        folder
+        + b"/"
+        + env[b"CNI_CONTAINERID"].replace(b"/", b"_")
+        + b"-"
+        + env[b"CNI_IFNAME"].replace(b"/", b"_")
+    )
     note = posix.open(name + b".tmp", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600)
     while request:
         request = request[posix.write(note, request) :]
@@ -129,7 +139,10 @@ def main():  # type: ignore[no-untyped-def]
     env = {name: value for name, value in posix.environ.items() if name.startswith(b"CNI_")}
     command = env.get(b"CNI_COMMAND")
     if command is None:
-        posix.write(2, b"AWS CNI " + VERSION + b"\nCNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n")
+        posix.write(
+            2,
+            b"AWS CNI " + VERSION + b"\nCNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
+        )
         posix._exit(0)  # noqa: SLF001 -- as above
     if command == b"VERSION":
         leave(0, b'{"cniVersion":"1.1.0","supportedVersions":["0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}')
@@ -151,7 +164,11 @@ def main():  # type: ignore[no-untyped-def]
             try:
                 note_deletion(env, request)
             except OSError as unwritable:
-                fail(IO_FAILURE, why + b"; the deletion could not be noted either: %s" % str(unwritable).encode(), ASK)
+                fail(
+                    IO_FAILURE,
+                    why + b"; the deletion could not be noted either: %s" % str(unwritable).encode(),
+                    ASK,
+                )
             leave(0, b"")
         if command == b"STATUS":
             fail(NOT_AVAILABLE, why, ASK)

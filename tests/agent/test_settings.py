@@ -1,0 +1,100 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vpccni.agent.settings import LogLevel, RandomizeSnat, Settings, parse_settings
+
+
+def test_an_empty_environment_gives_the_defaults_and_no_complaint() -> None:
+    settings, bad = parse_settings({})
+    assert bad == ()
+    assert settings == Settings()
+
+
+def test_every_bad_value_is_reported_at_once_with_what_is_used_instead() -> None:
+    settings, bad = parse_settings(
+        {
+            "WARM_ENI_TARGET": "-1",
+            "WARM_IP_TARGET": "two",
+            "MAX_ENI": "0",
+            "AWS_VPC_ENI_MTU": "10000",
+            "AWS_VPC_K8S_CNI_EXTERNALSNAT": "yes",
+            "AWS_VPC_K8S_CNI_VETHPREFIX": "vlan",
+            "AWS_VPC_K8S_CNI_CONNMARK": "0",
+            "IP_COOLDOWN_PERIOD": "",
+            "AWS_VPC_K8S_CNI_RANDOMIZESNAT": "dice",
+            "ADDITIONAL_ENI_TAGS": '{"node.k8s.amazonaws.com/x": "1"}',
+            "AWS_VPC_K8S_PLUGIN_LOG_FILE": "stdout",
+        }
+    )
+    assert settings == Settings()
+    assert len(bad) == 11
+    assert "WARM_ENI_TARGET='-1' is below 0; using 1" in map(str, bad)
+
+
+@pytest.mark.parametrize("word", ["1", "t", "T", "TRUE", "true", "True"])
+def test_the_originals_words_for_true(word: str) -> None:
+    assert parse_settings({"AWS_VPC_K8S_CNI_EXTERNALSNAT": word})[0].external_snat
+
+
+@pytest.mark.parametrize(
+    ("given_mtu", "used"),
+    [("5000", 5000), ("576", 576), ("9001", 9001), ("500", 9001), ("abc", 9001), (" 1500", 9001)],
+)
+def test_mtu_of_eni_is_the_pods_too_unless_it_has_its_own(given_mtu: str, used: int) -> None:
+    settings, bad = parse_settings({"AWS_VPC_ENI_MTU": given_mtu})
+    assert (settings.eni_mtu, settings.pod_mtu) == (used, used)
+    assert bool(bad) == (str(used) != given_mtu)
+    assert parse_settings({"AWS_VPC_ENI_MTU": "1500", "POD_MTU": "1400"})[0].pod_mtu == 1400
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", []),
+        ("10.0.0.0/32", ["10.0.0.0/32"]),
+        ("2000::1/128", []),
+        ("10.0.0.0", []),
+        ("10.0.0.0/32, 10.0.0.1/32, 2000::1/128", ["10.0.0.0/32", "10.0.0.1/32"]),
+        ("10.0.0.0/32,abcd", ["10.0.0.0/32"]),
+        ("10.1.2.3/8", ["10.0.0.0/8"]),
+    ],
+)
+def test_external_service_cidrs_keep_the_good_items(text: str, kept: list[str]) -> None:
+    assert [
+        str(c) for c in parse_settings({"AWS_EXTERNAL_SERVICE_CIDRS": text})[0].external_service_cidrs
+    ] == kept
+
+
+def test_values_of_every_kind_are_taken() -> None:
+    settings, bad = parse_settings(
+        {
+            "WARM_IP_TARGET": "5",
+            "MINIMUM_IP_TARGET": "+10",
+            "MAX_ENI": "2",
+            "AWS_VPC_K8S_CNI_CONNMARK": "0x100",
+            "AWS_VPC_K8S_CNI_RANDOMIZESNAT": "None",
+            "AWS_VPC_K8S_CNI_LOGLEVEL": "WARN",
+            "ADDITIONAL_ENI_TAGS": '{"team": "net", "a": "b"}',
+            "AWS_EC2_ENDPOINT": "http://127.0.0.1:1",
+        }
+    )
+    assert bad == ()
+    assert (settings.warm.warm_ip, settings.warm.minimum_ip, settings.max_enis) == (5, 10, 2)
+    assert settings.connmark == 0x100
+    assert settings.randomize_snat is RandomizeSnat.NONE
+    assert settings.log_level is LogLevel.WARN
+    assert settings.additional_eni_tags == (("a", "b"), ("team", "net"))
+    assert settings.ec2_endpoint == "http://127.0.0.1:1"
+
+
+NAMES = ["WARM_ENI_TARGET", "MAX_ENI", "POD_MTU", "AWS_VPC_K8S_CNI_CONNMARK", "ADDITIONAL_ENI_TAGS", "HTTP_TIMEOUT",
+         "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS", "AWS_VPC_K8S_CNI_LOGLEVEL", "DISABLE_METRICS"]  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=12)))
+def test_no_text_whatever_keeps_the_agent_from_starting(environ: dict[str, str]) -> None:
+    settings, bad = parse_settings(environ)
+    assert 576 <= settings.pod_mtu <= 9001
+    assert settings.http_timeout >= 10
+    assert {b.name for b in bad} <= set(environ)
