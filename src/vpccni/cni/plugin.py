@@ -1,19 +1,18 @@
-"""The CNI plugin `aws-cni`: passes the call and the sandbox's descriptors to the agent and prints its answer.
+r"""The CNI plugin `aws-cni`: passes the call and the sandbox's descriptors to the agent and prints its answer.
 
 Start-up is this program's whole cost, so it imports three C modules and nothing else, never parses JSON, and is
 run as `python -I -S`. What travels (design, "The plugin-agent socket"):
 
-    request   <letters>\\0<CNI_X=…>\\0<CNI_Y=…>\\0\\0<standard input>    letters: one per descriptor, in order:
+    request   <letters>\0<CNI_X=…>\0<CNI_Y=…>\0\0<standard input>    letters: one per descriptor, in order:
                   n  the sandbox's network namespace
                   l  a NETLINK_ROUTE socket opened inside it, so that the agent needs no CAP_SYS_ADMIN
                   s  /proc/sys/net/ipv6/conf of the host, writable even if the agent's own /proc/sys is not
-    reply     <exit status>\\n<what to print>
+    reply     <exit status>\n<what to print>
 """
 
+import _socket
 import posix
 import sys
-
-import _socket
 
 RUN_DIR = b"/var/run/aws-node"
 LOG = b"/var/log/aws-routed-eni/plugin.log"
@@ -35,19 +34,19 @@ REQUIRED = {
 }
 
 
-def leave(status, text):  # type: ignore[no-untyped-def]  # annotations cost start-up time here
+def leave(status: int, text: bytes) -> None:
     """Print the answer whole and end without the interpreter's clean-up."""
     while text:
         text = text[posix.write(1, text) :]
     posix._exit(status)  # noqa: SLF001 -- the point: nothing to clean up
 
 
-def quote(text):  # type: ignore[no-untyped-def]
+def quote(text: bytes) -> bytes:
     """The inside of a JSON string."""
     return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
 
 
-def fail(code, message, details=b""):  # type: ignore[no-untyped-def]
+def fail(code: int, message: bytes, details: bytes = b"") -> None:
     """End with the CNI specification's error object, and a line in plugin.log if there is one."""
     answer = b'{"cniVersion":"1.0.0","code":%d,"msg":"%s","details":"%s"}' % (
         code,
@@ -62,19 +61,19 @@ def fail(code, message, details=b""):  # type: ignore[no-untyped-def]
     leave(1, answer)
 
 
-def enter(namespace):  # type: ignore[no-untyped-def]
+def enter(namespace: int) -> None:
     """Move into a network namespace; `_ctypes` itself, for the ctypes package costs 6 ms and os.setns needs 3.12."""
     if hasattr(posix, "setns"):
         posix.setns(namespace, CLONE_NEWNET)
         return
     import _ctypes  # noqa: PLC0415 -- only where needed
 
-    setns = _ctypes.dlsym(_ctypes.dlopen(None, 0), "setns")
+    setns = _ctypes.dlsym(_ctypes.dlopen(None, 0), "setns")  # type: ignore[arg-type]  # None is the program itself
     if _ctypes.call_function(setns, (namespace, CLONE_NEWNET)) != 0:
         raise OSError(22, "setns was refused")
 
 
-def descriptors(path):  # type: ignore[no-untyped-def]
+def descriptors(path: bytes) -> tuple[bytes, list[int]]:
     """Open what the agent needs of the sandbox at `path`; ends the program if it is no network namespace."""
     letters, fds = b"", []
     try:
@@ -95,7 +94,7 @@ def descriptors(path):  # type: ignore[no-untyped-def]
     return letters + b"nl", [*fds, namespace, netlink.detach()]
 
 
-def ask(request, fds):  # type: ignore[no-untyped-def]
+def ask(request: bytes, fds: list[int]) -> bytes:
     """The agent's whole reply; raises OSError if it is not there, is cut off, or takes too long."""
     agent = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
     agent.settimeout(ANSWER_SECONDS)
@@ -112,11 +111,11 @@ def ask(request, fds):  # type: ignore[no-untyped-def]
     return reply
 
 
-def note_deletion(env, request):  # type: ignore[no-untyped-def]
+def note_deletion(env: dict[bytes, bytes], request: bytes) -> None:
     """Leave the DEL for the agent to work off when it is back: whole or not at all."""
     folder = RUN_DIR + b"/pending-del"
     for path in (RUN_DIR, folder):
-        try:
+        try:  # noqa: SIM105 -- contextlib would be another import to wait for
             posix.mkdir(path, 0o700)
         except FileExistsError:
             pass
@@ -134,7 +133,7 @@ def note_deletion(env, request):  # type: ignore[no-untyped-def]
     posix.rename(name + b".tmp", name)
 
 
-def main():  # type: ignore[no-untyped-def]
+def main() -> None:
     """One call of the runtime."""
     env = {name: value for name, value in posix.environ.items() if name.startswith(b"CNI_")}
     command = env.get(b"CNI_COMMAND")
