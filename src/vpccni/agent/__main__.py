@@ -1,0 +1,5 @@
+"""`python -m vpccni.agent`."""
+
+from vpccni.agent.main import main
+
+main()
