@@ -44,7 +44,7 @@ def set_up_eni(netlink: Netlink, eni: Eni, mtu: int, timeout: float) -> list[str
     changes += _routes(netlink, eni, link)
     rule = own_rule(eni)
     if rule not in nl.rules(netlink):
-        netlink.run([nl.add_rule(rule)])
+        netlink.run([nl.add_missing_rule(rule)])
         changes.append(f"added rule {rule}")
     return changes
 

@@ -85,7 +85,7 @@ def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[str]:
         network = IPv4Network(wiring.address)
         route = Route(network, MAIN, link.index, scope=Scope.LINK)
         missing = [rule for rule in host_rules(wiring) if rule not in present]
-        netlink.run([nl.add_rule(rule) for rule in missing])
+        netlink.run([nl.add_missing_rule(rule) for rule in missing])
         changes += [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
         if routed.get(network) != route:
             netlink.run([nl.put_route(route)])
@@ -162,7 +162,7 @@ def _policy_rules(netlink: Netlink, settings: HostSettings) -> list[str]:
              or (rule.priority == TO_SERVICE and rule.destination is not None and rule.source is None))
     }  # fmt: skip
     missing, stale = wanted - ours, ours - wanted
-    netlink.run([nl.add_rule(rule) for rule in missing])
+    netlink.run([nl.add_missing_rule(rule) for rule in missing])
     netlink.run([nl.delete_rule(rule) for rule in stale])
     return [f"added rule {rule}" for rule in missing] + [f"removed rule {rule}" for rule in stale]
 

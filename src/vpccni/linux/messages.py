@@ -286,6 +286,14 @@ def add_rule(rule: Rule) -> Request:
     return Request(NEWRULE, CREATE | EXCL, _rule_body(rule), f"add rule {rule}", THERE)
 
 
+def add_missing_rule(rule: Rule) -> Request:
+    """Add a rule that was looked for and is not there.
+
+    Without EXCL: the kernel takes a stranger's narrower rule of the same priority for ours and would say EEXIST.
+    """
+    return Request(NEWRULE, CREATE, _rule_body(rule), f"add rule {rule}")
+
+
 def delete_rule(rule: Rule) -> Request:
     """Remove one such rule."""
     return Request(DELRULE, 0, _rule_body(rule), f"delete rule {rule}", GONE)
