@@ -1,0 +1,30 @@
+"""The tags of our ENIs (spec 6.10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+INSTANCE = "node.k8s.amazonaws.com/instance_id"
+CREATED_AT = "node.k8s.amazonaws.com/createdAt"
+CLUSTER = "cluster.k8s.amazonaws.com/name"
+OWNER = "eks:eni:owner"
+OWNED_BY = "amazon-vpc-cni"
+
+
+def eni_tags(
+    instance: str, cluster: str, now: float, additional: Iterable[tuple[str, str]] = ()
+) -> tuple[tuple[str, str], ...]:
+    """The tags of an ENI created now, sorted; additional ones may override ours, as in the original."""
+    tags = {
+        INSTANCE: instance,
+        CREATED_AT: datetime.fromtimestamp(int(now), UTC).isoformat().replace("+00:00", "Z"),
+    }
+    if cluster:
+        tags |= {CLUSTER: cluster, OWNER: OWNED_BY}
+    return tuple(sorted({**tags, **dict(additional)}.items()))
+
+
+def description(instance: str) -> str:
+    """The description that tells whose the ENI is."""
+    return f"aws-K8S-{instance}"
