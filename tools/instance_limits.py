@@ -19,9 +19,8 @@ HEADER = "# Extracted by tools/instance_limits.py from EC2's DescribeInstanceTyp
 
 def main(source: Path) -> None:
     """Print the table."""
-    opened = gzip.open(source, "rt") if source.suffix == ".gz" else source.open()
-    with opened as text:
-        body = json.load(text)
+    content = source.read_bytes()
+    body = json.loads(gzip.decompress(content) if source.suffix == ".gz" else content)
     items = body["InstanceTypes"] if "InstanceTypes" in body else body.values()
     print(HEADER)
     print("\t".join(COLUMNS))

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from vpccni.aws.errors import Ec2Failure
+from vpccni.aws.errors import Ec2Error
 from vpccni.ipam.actions import (
     Action,
     AssignAddresses,
     Assigned,
-    AttachEni,
     Attached,
+    AttachEni,
     Detached,
     DetachEni,
     Failed,
@@ -36,7 +36,7 @@ THREADS = 2
 
 
 class Cloud(Protocol):
-    """EC2 as the pool's actions need it; blocking; failures are Ec2Failure."""
+    """EC2 as the pool's actions need it; blocking; failures are Ec2Error."""
 
     def assign(self, eni: EniId, count: int, kind: BlockKind) -> tuple[Block, ...]:
         """More blocks on an ENI."""
@@ -64,7 +64,9 @@ class EniWiring(Protocol):
 class Performer:
     """Performs one action at a time per thread; every failure becomes a typed outcome."""
 
-    def __init__(self, cloud: Callable[[], Cloud], wiring: EniWiring, eni_of: Callable[[EniId], Eni | None]) -> None:
+    def __init__(
+        self, cloud: Callable[[], Cloud], wiring: EniWiring, eni_of: Callable[[EniId], Eni | None]
+    ) -> None:
         self._cloud = cloud
         self._wiring = wiring
         self._eni_of = eni_of
@@ -81,7 +83,7 @@ class Performer:
     def _perform(self, action: Action) -> Outcome:
         try:
             return self._do(action)
-        except Ec2Failure as failure:
+        except Ec2Error as failure:
             return Failed(action, failure.refusal)
         except Exception as error:
             # whatever it is, the pool must hear of it, or it would wait for this action for ever
@@ -116,15 +118,17 @@ def _assign(cloud: Cloud, action: AssignAddresses) -> tuple[Block, ...]:
     """As many as were asked for, or one: a subnet that is nearly full still may have that (spec 6.7)."""
     try:
         return cloud.assign(action.eni, action.count, action.kind)
-    except Ec2Failure as failure:
+    except Ec2Error as failure:
         if action.count == 1 or failure.refusal.reason not in {Reason.SUBNET_FULL, Reason.NO_FREE_PREFIX}:
             raise
-        log.info("%s has no %d addresses to give, asking for one: %s", action.eni, action.count, failure.refusal)
+        log.info(
+            "%s has no %d addresses to give, asking for one: %s", action.eni, action.count, failure.refusal
+        )
         return cloud.assign(action.eni, 1, action.kind)
 
 
 def _remove_again(cloud: Cloud, eni: Eni) -> None:
     try:
         cloud.remove(eni.id)
-    except Ec2Failure:
+    except Ec2Error:
         log.exception("%s could not be set up and could not be removed either; it stays attached", eni.id)

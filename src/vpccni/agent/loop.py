@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from vpccni.agent.clock import Clock
@@ -25,10 +25,10 @@ from vpccni.agent.counters import Counters
 from vpccni.agent.turns import Turns
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.actions import Action, Attached, Detached, Failed, Outcome
-from vpccni.ipam.checkpoint import Journaled
+from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.values import Assignment, Eni, EniId, Pod
+from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Pod
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class HostError(Exception):
 class Store(Protocol):
     """Where assignments are written down."""
 
-    async def append(self, entry: Journaled) -> None:
+    async def append(self, entry: JournalEntry) -> None:
         """Return when the entry is safe on disk; raises OSError."""
 
 
@@ -71,7 +71,7 @@ class Agent:
         enis: dict[EniId, Eni],
         host: Host,
         store: Store,
-        perform: Callable[[Action], asyncio.Future[Outcome] | asyncio.Task[Outcome]],
+        perform: Callable[[Action], Awaitable[Outcome]],
         clock: Clock,
         *,
         patience: float = PATIENCE,
@@ -89,6 +89,8 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.has_addresses = asyncio.Event()
+        """Set once the pool has held an address for pods: the node can run some."""
 
     # --- the runtime's calls ---------------------------------------------------------------------------------
 
@@ -145,7 +147,7 @@ class Agent:
         """Delete every attachment of this network that the runtime does not name."""
         stale = [
             a
-            for a in self.ipam.assignments()
+            for a in self.ipam.pool.assignments()
             if a.key.network == call.network and (a.key.container_id, a.key.interface) not in call.valid
         ]
         for assignment in stale:
@@ -188,9 +190,9 @@ class Agent:
                 raise CniError.refused(refusal, call.pod)
         self.kick()
         try:
-            await self._store.append(Journaled.assigned(answer))
+            await self._store.append(Given(answer))
         except OSError as error:
-            self.ipam.undo(call.key, self._clock())
+            self.ipam.undo(call.key)
             self.counters.refused[Reason.CHECKPOINT_FAILED] += 1
             raise CniError.refused(Refusal(Reason.CHECKPOINT_FAILED, str(error)), call.pod) from error
         return answer
@@ -202,8 +204,7 @@ class Agent:
         try:
             self.kick()  # this want counts: it may be what makes the pool ask EC2
             now = self._clock()
-            soon = self.ipam.next_address(now)
-            if not self.ipam.worth_waiting(now) and (soon is None or soon > deadline):
+            if not self.ipam.worth_waiting(now, deadline - now):
                 return False
             async with asyncio.timeout(max(0.0, deadline - now)):
                 await turn
@@ -218,19 +219,18 @@ class Agent:
         self.counters.deletions[reason] += 1
         now = self._clock()
         self.ipam.release(assignment.key, now)
+        cooling = Cooling(assignment.address, now + self.ipam.pool.cooldown)
         try:
-            await self._store.append(Journaled.released(assignment, now))
+            await self._store.append(TakenBack(assignment.key, cooling))
         except OSError as error:
             # the address cools here; after a restart its missing veth tells that it is free
             log.error(
                 "the release of %s by pod %s is not on disk: %s", assignment.address, assignment.pod, error
-            )  # noqa: TRY400
+            )
 
     async def _unwire(self, assignment: Assignment) -> None:
-        newer = any(
-            a.pod == assignment.pod and a.key != assignment.key
-            for a in self.ipam.assignments_of(assignment.pod)
-        )
+        # the pod's next sandbox may have taken the host veth's name over
+        newer = any(a.key != assignment.key for a in self.ipam.pool.of_pod(assignment.pod))
         try:
             await self._host.unwire(
                 assignment.pod, assignment, self.enis.get(assignment.eni), keep_link=newer
@@ -243,10 +243,10 @@ class Agent:
     async def _delete_unknown(self, call: CniCall) -> None:
         """A sandbox the pool does not know: what its prevResult names is removed unless somebody else has it now."""
         previous = call.previous
-        if previous is None or self.ipam.owner_of(previous.address) is not None:
+        if previous is None or self.ipam.owner(previous.address) is not None:
             return
         leftover = Assignment(call.key, call.pod, previous.address, EniId(""), self._clock())
-        newer = bool(self.ipam.assignments_of(call.pod))
+        newer = bool(self.ipam.pool.of_pod(call.pod))
         try:
             await self._host.unwire(call.pod, leftover, None, keep_link=newer)
         except HostError as error:
@@ -261,6 +261,8 @@ class Agent:
         if self._stopping:
             return
         now = self._clock()
+        if sum(self.ipam.pool.total.values()):
+            self.has_addresses.set()
         for action in self.ipam.plan(now, waiting=len(self._waiting)):
             log.info("pool: %s", action)
             task = asyncio.get_running_loop().create_task(self._carry_out(action))

@@ -36,8 +36,8 @@ class AgentCollector:
             ("awscni_eni_max", "The number of ENIs this node may have", self._max_enis),
             ("awscni_ip_max", "The number of addresses this node may have", self._max_enis * self._slots),
             ("awscni_eni_allocated", "The number of ENIs attached", len(self._agent.enis)),
-            ("awscni_total_ip_addresses", "Addresses for pods held by this node", pool.total),
-            ("awscni_assigned_ip_addresses", "Addresses assigned to pods", pool.assigned),
+            ("awscni_total_ip_addresses", "Addresses for pods held by this node", sum(pool.total.values())),
+            ("awscni_assigned_ip_addresses", "Addresses assigned to pods", sum(pool.assigned.values())),
             (
                 "awscni_cooling_ip_addresses",
                 "Addresses given back and not yet assignable",

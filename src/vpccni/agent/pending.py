@@ -27,13 +27,13 @@ async def work_off(agent: Agent, run_dir: Path) -> int:
             request = decode_request(note.read_bytes(), [])
             call = parse_call(request.env, request.stdin)
         except (ValueError, CniError) as error:
-            log.error("cannot read the noted deletion %s: %s; it is dropped", note, error)  # noqa: TRY400
+            log.error("cannot read the noted deletion %s: %s; it is dropped", note, error)
             note.unlink(missing_ok=True)
             continue
         try:
             await agent.delete(call)
         except CniError as error:
-            log.error("the noted deletion %s failed: %s; it stays", note, error)  # noqa: TRY400
+            log.error("the noted deletion %s failed: %s; it stays", note, error)
             continue
         note.unlink(missing_ok=True)
         done += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from vpccni.agent.cni_call import CniCall, CniError, INTERNAL, NOT_AVAILABLE, error_json, parse_call
+from vpccni.agent.cni_call import INTERNAL, NOT_AVAILABLE, CniCall, CniError, error_json, parse_call
 from vpccni.agent.logs import PLUGIN_LOGGER
 from vpccni.agent.loop import Agent
 from vpccni.agent.wire import PluginRequest, Reply
@@ -41,7 +41,7 @@ class Service:
         except CniError as error:
             plugin_log.error("%s failed: %s", request.env.get("CNI_COMMAND"), error)
             return Reply(1, error_json(error, version))
-        except Exception as error:  # noqa: BLE001 -- the runtime must get the error object, whatever went wrong
+        except Exception as error:
             log.exception(
                 "%s of %s went wrong", request.env.get("CNI_COMMAND"), request.env.get("CNI_CONTAINERID")
             )

@@ -32,7 +32,7 @@ COMPACT_AFTER = 4096
 class Store:
     """One writer thread; entries that come while it syncs go to disk together with the next sync."""
 
-    def __init__(self, checkpoint: Path, snapshot: Callable[[], Checkpoint] | None = None) -> None:
+    def __init__(self, checkpoint: Path, snapshot: Callable[[], Checkpoint] = Checkpoint) -> None:
         self.path = checkpoint
         self.journal = checkpoint.with_name(f"{checkpoint.stem}.journal")
         self.snapshot = snapshot
@@ -55,8 +55,9 @@ class Store:
         return apply_journal(checkpoint, lines)
 
     def rewrite(self, checkpoint: Checkpoint) -> None:
-        """Put everything into the file and begin an empty journal. Killed between the two, the journal is applied again
-        to a file that already holds it, which changes nothing. Blocking; raises OSError.
+        """Put everything into the file and begin an empty journal. Blocking; raises OSError.
+
+        Killed between the two, the journal is applied again to a file that already holds it, which changes nothing.
         """
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_whole(self.path, encode_checkpoint(checkpoint), 0o600)
@@ -101,7 +102,7 @@ class Store:
             for _, done in batch:
                 if not done.done():
                     done.set_result(None)
-            if self._lines >= COMPACT_AFTER and self.snapshot is not None:
+            if self._lines >= COMPACT_AFTER:
                 await self._compact(self.snapshot())
         self._writer = None
 

@@ -102,7 +102,7 @@ class PluginServer:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                log.error("cannot accept a plugin's call: %s", error)  # noqa: TRY400 -- the trace adds nothing
+                log.error("cannot accept a plugin's call: %s", error)
                 return
             connection.setblocking(False)
             task = asyncio.get_running_loop().create_task(self._serve(connection))

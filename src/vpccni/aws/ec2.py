@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from vpccni.aws.errors import NO_SUCH_ENI, Ec2Failure, failure
+from vpccni.aws.errors import NO_SUCH_ENI, Ec2Error, failure
 from vpccni.ipam.limits import InstanceLimits, from_describe
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Block, BlockKind, EniId, SubnetId
@@ -81,7 +81,7 @@ class Ec2:
         )
 
     def assign(self, eni: EniId, count: int, kind: BlockKind) -> tuple[Block, ...]:
-        """More blocks on an ENI; just the new ones. Raises Ec2Failure."""
+        """More blocks on an ENI; just the new ones. Raises Ec2Error."""
         wanted = {"Ipv4PrefixCount" if kind is BlockKind.PREFIX else "SecondaryPrivateIpAddressCount": count}
         answer = self._call(
             "AssignPrivateIpAddresses",
@@ -98,7 +98,7 @@ class Ec2:
         )
 
     def unassign(self, eni: EniId, blocks: tuple[Block, ...]) -> None:
-        """Give blocks back, prefixes and addresses in a call each. Raises Ec2Failure."""
+        """Give blocks back, prefixes and addresses in a call each. Raises Ec2Error."""
         prefixes = [str(b) for b in blocks if b.kind is BlockKind.PREFIX]
         addresses = [str(b.network.network_address) for b in blocks if b.kind is BlockKind.SECONDARY_IP]
         if addresses:
@@ -109,7 +109,7 @@ class Ec2:
             self._call("UnassignPrivateIpAddresses", eni, NetworkInterfaceId=eni, Ipv4Prefixes=prefixes)
 
     def create_eni(self, new: NewEni) -> CreatedEni:
-        """A new ENI with its first blocks. Raises Ec2Failure."""
+        """A new ENI with its first blocks. Raises Ec2Error."""
         prefixes = new.kind is BlockKind.PREFIX
         first = (
             {"Ipv4PrefixCount" if prefixes else "SecondaryPrivateIpAddressCount": new.count}
@@ -140,7 +140,7 @@ class Ec2:
         )
 
     def attach(self, eni: EniId, instance: str, device_index: int, network_card: int) -> str:
-        """Attach; the attachment's id. Raises Ec2Failure."""
+        """Attach; the attachment's id. Raises Ec2Error."""
         answer = self._call(
             "AttachNetworkInterface",
             eni,
@@ -152,27 +152,27 @@ class Ec2:
         return str(answer["AttachmentId"])
 
     def delete_on_termination(self, eni: EniId, attachment: str) -> None:
-        """The ENI goes with the instance. Raises Ec2Failure."""
+        """The ENI goes with the instance. Raises Ec2Error."""
         change = {"AttachmentId": attachment, "DeleteOnTermination": True}
         self._call("ModifyNetworkInterfaceAttribute", eni, NetworkInterfaceId=eni, Attachment=change)
 
     def detach(self, attachment: str) -> None:
-        """Begin to detach. Raises Ec2Failure."""
+        """Begin to detach. Raises Ec2Error."""
         self._call("DetachNetworkInterface", attachment, AttachmentId=attachment)
 
     def delete_eni(self, eni: EniId) -> None:
-        """Delete; one that is gone already is fine. Raises Ec2Failure."""
+        """Delete; one that is gone already is fine. Raises Ec2Error."""
         try:
             self._call("DeleteNetworkInterface", eni, NetworkInterfaceId=eni)
-        except Ec2Failure as error:
+        except Ec2Error as error:
             if error.code != NO_SUCH_ENI:
                 raise
 
     def state(self, eni: EniId) -> EniState | None:
-        """Where the ENI is in its life; None if it is gone. Raises Ec2Failure."""
+        """Where the ENI is in its life; None if it is gone. Raises Ec2Error."""
         try:
             answer = self._call("DescribeNetworkInterfaces", eni, NetworkInterfaceIds=[eni])
-        except Ec2Failure as error:
+        except Ec2Error as error:
             if error.code == NO_SUCH_ENI:
                 return None
             raise
@@ -180,7 +180,7 @@ class Ec2:
         return EniState(found["Status"], found.get("Attachment", {}).get("AttachmentId"))
 
     def instance_limits(self, instance_type: str) -> InstanceLimits:
-        """The limits of a type that our data file does not know. Raises Ec2Failure."""
+        """The limits of a type that our data file does not know. Raises Ec2Error."""
         answer = self._call("DescribeInstanceTypes", instance_type, InstanceTypes=[instance_type])
         return from_describe(answer["InstanceTypes"][0])
 
@@ -201,8 +201,8 @@ class Ec2:
             errors.CredentialRetrievalError,
         ) as error:
             refusal = Refusal(Reason.NOT_AUTHORISED, f"ec2:{action}: no credentials: {error}")
-            raise Ec2Failure(action, "NoCredentials", str(error), refusal) from error
+            raise Ec2Error(action, "NoCredentials", str(error), refusal) from error
         except errors.HTTPClientError as error:
             refusal = Refusal(Reason.EC2_UNREACHABLE, f"ec2:{action}: {error}")
-            raise Ec2Failure(action, "Unreachable", str(error), refusal) from error
+            raise Ec2Error(action, "Unreachable", str(error), refusal) from error
         return answer

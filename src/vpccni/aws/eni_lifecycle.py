@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 
 from vpccni.aws.ec2 import Ec2, NewEni
-from vpccni.aws.errors import Ec2Failure
+from vpccni.aws.errors import Ec2Error
 from vpccni.ipam.reasons import Reason
 from vpccni.ipam.values import AttachedEni, Eni, EniId
 
@@ -22,16 +22,16 @@ FIRST_WAIT, LONGEST_WAIT, TRIES = 0.2, 10.0, 12
 def attach_new_eni(
     ec2: Ec2, new: NewEni, *, instance: str, device_index: int, network_card: int, subnet_cidr: IPv4Network
 ) -> AttachedEni:
-    """Create with addresses, attach, tie to the instance. What fails half-way is taken away again. Raises Ec2Failure."""
+    """Create with addresses, attach, tie to the instance. What fails half-way is taken away again. Raises Ec2Error."""
     created = ec2.create_eni(new)
     try:
         attachment = ec2.attach(created.id, instance, device_index, network_card)
-    except Ec2Failure:
+    except Ec2Error:
         _try(lambda: ec2.delete_eni(created.id), f"{created.id} was created, could not be attached")
         raise
     try:
         ec2.delete_on_termination(created.id, attachment)
-    except Ec2Failure:
+    except Ec2Error:
         _try(lambda: remove_eni(ec2, created.id), f"{created.id} could not be tied to the instance")
         raise
     eni = Eni(
@@ -47,7 +47,7 @@ def attach_new_eni(
 
 
 def remove_eni(ec2: Ec2, eni: EniId, *, sleep: Sleep = time.sleep) -> None:
-    """Detach, wait until EC2 says that it is free, delete. Raises Ec2Failure."""
+    """Detach, wait until EC2 says that it is free, delete. Raises Ec2Error."""
     state = ec2.state(eni)
     if state is None:
         return
@@ -63,7 +63,7 @@ def remove_eni(ec2: Ec2, eni: EniId, *, sleep: Sleep = time.sleep) -> None:
     for pause in _pauses():
         try:
             ec2.delete_eni(eni)
-        except Ec2Failure as error:
+        except Ec2Error as error:
             # EC2 may still call it in use for a moment after it has said that it is available
             if error.refusal.reason not in {Reason.EC2_ERROR, Reason.THROTTLED}:
                 raise
@@ -84,5 +84,5 @@ def _pauses() -> Iterator[float]:
 def _try(cleanup: Callable[[], None], what: str) -> None:
     try:
         cleanup()
-    except Ec2Failure:
+    except Ec2Error:
         log.exception("%s and could not be deleted; it stays, tagged as ours", what)

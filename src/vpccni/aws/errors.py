@@ -31,7 +31,7 @@ NOT_ENOUGH = "There aren't sufficient free Ipv4 addresses or prefixes"
 NO_SUCH_ENI = "InvalidNetworkInterfaceID.NotFound"
 
 
-class Ec2Failure(Exception):
+class Ec2Error(Exception):
     """An EC2 call came to nothing."""
 
     def __init__(self, action: str, code: str, message: str, refusal: Refusal) -> None:
@@ -42,13 +42,11 @@ class Ec2Failure(Exception):
         self.refusal = refusal
 
 
-def failure(action: str, code: str, message: str, *, subject: str = "", prefixes: bool = False) -> Ec2Failure:
+def failure(action: str, code: str, message: str, *, subject: str = "", prefixes: bool = False) -> Ec2Error:
     """The failure of one call; `subject` is the ENI or subnet it was about."""
     if code == "InvalidParameterValue" and NOT_ENOUGH in message:
         reason = Reason.NO_FREE_PREFIX if prefixes else Reason.SUBNET_FULL
     else:
         reason = CODES.get(code, Reason.EC2_ERROR)
     about = f"{subject}: " if subject else ""
-    return Ec2Failure(
-        action, code, message, Refusal(reason, f"{about}ec2:{action} answered {code}: {message}")
-    )
+    return Ec2Error(action, code, message, Refusal(reason, f"{about}ec2:{action} answered {code}: {message}"))

@@ -74,7 +74,9 @@ def known_limits(instance_type: str) -> InstanceLimits | None:
     """The limits of a type in the data file; None if it is not there. Keeps nothing in memory."""
     wanted = f"{instance_type}\t"
     with resources.files("vpccni.ipam").joinpath("data/instance-limits.tsv").open(encoding="ascii") as table:
-        return next((from_row(line.rstrip("\n").split("\t")) for line in table if line.startswith(wanted)), None)
+        return next(
+            (from_row(line.rstrip("\n").split("\t")) for line in table if line.startswith(wanted)), None
+        )
 
 
 def known_types() -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class TableRules:
 
 
 def backend() -> str:
-    """ "nft" or "legacy": which kernel interface that the `iptables` command uses (spec 9.1)."""
+    """The kernel interface that the `iptables` command uses: "nft" or "legacy" (spec 9.1)."""
     said = subprocess.run(["iptables", "--version"], capture_output=True, text=True, check=False).stdout
     return "legacy" if "legacy" in said else "nft"
 

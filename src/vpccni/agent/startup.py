@@ -1,0 +1,221 @@
+"""From nothing to serving, in named phases; each says what it waits for, and none needs EC2 (spec 1.4, 6.6).
+
+The plugin's socket is there first, so that a call that comes early waits instead of failing. botocore is loaded by the
+first action that needs EC2, when a restored pool already serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from vpccni import VERSION
+from vpccni.agent import pending
+from vpccni.agent.carry_out import Performer
+from vpccni.agent.clock import steady_clock
+from vpccni.agent.cloud import NodeCloud
+from vpccni.agent.conflist import NAME, write_conflist
+from vpccni.agent.host import KernelEnis, KernelHost, host_settings
+from vpccni.agent.install import install_plugin
+from vpccni.agent.loop import Agent
+from vpccni.agent.metrics import AgentCollector, serve_metrics
+from vpccni.agent.service import Service
+from vpccni.agent.settings import Settings
+from vpccni.agent.store import Store
+from vpccni.agent.wire import PluginServer
+from vpccni.aws.errors import Ec2Error
+from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_facts
+from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, snapshot
+from vpccni.ipam.decide import Ipam
+from vpccni.ipam.limits import InstanceLimits, known_limits
+from vpccni.ipam.restore import restore
+from vpccni.ipam.targets import NodeLimits
+from vpccni.ipam.values import Assignment, AttachedEni, Eni, EniId
+from vpccni.linux.names import host_veth
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+HOUSEKEEPING = 60.0
+"""Seconds between looks for a deletion that was noted in the very moment in which the agent came back."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+
+
+class Startup:
+    """Everything the agent is made of, in the order in which it comes to be."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = steady_clock()
+        self.service = Service()
+        self.server = PluginServer(settings.run_dir / "cni.sock", self.service.handle)
+        self.threads = ThreadPoolExecutor(2, thread_name_prefix="start")
+        self.store = Store(settings.checkpoint)
+        self.enis: dict[EniId, Eni] = {}
+
+    async def run(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, stop."""
+        log.info("Starting L-IPAMD %s", VERSION)
+        stop = _stop_signal()
+        self.server.start()
+        pending.pending_dir(self.settings.run_dir).mkdir(mode=0o700, exist_ok=True)
+        if install_plugin(self.settings.host_bin_dir):
+            log.info("Installed the plugin in %s", self.settings.host_bin_dir)
+        imds = Imds(self.settings.imds_endpoint)
+        facts = await self._until(
+            "asking the instance metadata service", self._threaded(lambda: node_facts(imds))
+        )
+        attached = await self._until(
+            "listing ENIs in instance metadata", self._threaded(lambda: attached_enis(imds))
+        )
+        log.info(
+            "This is %s, %s in %s; %d ENIs attached",
+            facts.instance_id,
+            facts.instance_type,
+            facts.zone,
+            len(attached),
+        )
+        cloud = NodeCloud(self.settings, facts, attached[0].eni)
+        limits = known_limits(facts.instance_type)
+        if limits is None:
+            limits = await self._until(
+                f"asking EC2 about {facts.instance_type}", self._threaded(cloud.limits)
+            )
+        host = KernelHost(self.settings)
+        await self._set_up_host(host, facts, attached)
+        agent = await self._agent(host, cloud, limits, attached)
+        self.service.started(agent)
+        log.info("Serving RPC Handler version %s on unix:%s", VERSION, self.settings.run_dir / "cni.sock")
+        agent.kick()
+        await self._serve(agent, limits, stop)
+        host.close()
+
+    # --- phases -----------------------------------------------------------------------------------------------
+
+    async def _set_up_host(
+        self, host: KernelHost, facts: NodeFacts, attached: tuple[AttachedEni, ...]
+    ) -> None:
+        wanted = host_settings(self.settings, facts)
+        for change in await self._until("setting up the host's network", lambda: host.set_up(wanted)):
+            log.info("host: %s", change)
+        wiring = KernelEnis(self.settings.eni_mtu)
+        for entry in attached:
+            self.enis[entry.eni.id] = entry.eni
+            if not entry.eni.is_primary:
+                await self._until(
+                    f"setting up {entry.eni.id}", self._threaded(partial(wiring.set_up, entry.eni))
+                )
+
+    async def _agent(
+        self, host: KernelHost, cloud: NodeCloud, limits: InstanceLimits, attached: tuple[AttachedEni, ...]
+    ) -> Agent:
+        self.service.phase = "restoring the assignments"
+        ipam = self._ipam(limits)
+        checkpoint = self._checkpoint()
+        links = await host.live_links()
+        now = self.clock()
+
+        def alive(assignment: Assignment) -> bool:
+            return host_veth(self.settings.veth_prefix, assignment.pod) in links
+
+        restored = restore(ipam, attached, checkpoint, alive, now)
+        for assignment in restored.stale:
+            log.info("pod %s is gone, %s cools", assignment.pod, assignment.address)
+        for assignment in restored.unheld:
+            log.warning(
+                "pod %s keeps %s, which instance metadata does not show (yet)",
+                assignment.pod,
+                assignment.address,
+            )
+        for assignment, why in restored.lost:
+            log.error("pod %s loses %s: %s", assignment.pod, assignment.address, why)
+        log.info("%d pods keep their addresses", len(restored.kept) + len(restored.unheld))
+        self.store.snapshot = lambda: snapshot(ipam.pool.assignments(), ipam.pool.cooling())
+        await self._until(
+            "writing the checkpoint", self._threaded(lambda: self.store.rewrite(self.store.snapshot()))
+        )
+        live = [(assignment, self.enis[assignment.eni]) for assignment in ipam.pool.assignments()]
+        for change in await self._until("comparing pods with the host's rules", lambda: host.keep_only(live)):
+            log.info("host: %s", change)
+        performer = Performer(lambda: cloud, KernelEnis(self.settings.eni_mtu), self.enis.get)
+        return Agent(ipam, self.enis, host, self.store, performer.perform, self.clock)
+
+    def _ipam(self, limits: InstanceLimits) -> Ipam:
+        most = min(limits.max_enis, self.settings.max_enis or limits.max_enis)
+        node = NodeLimits(max_enis=most, slots_per_eni=limits.slots_per_eni, max_pods=limits.max_pods())
+        return Ipam(node, self.settings.warm, cooldown=self.settings.cooldown)
+
+    def _checkpoint(self) -> Checkpoint:
+        """What the last run left. A file that cannot be read is put aside, not trusted and not lost."""
+        try:
+            return self.store.load()
+        except CheckpointError as error:
+            aside = self.settings.checkpoint.with_suffix(".unreadable")
+            log.error("%s: %s. It is moved to %s; pods that run are known again at their next ADD or DEL",
+                      self.settings.checkpoint, error, aside)  # fmt: skip
+            with contextlib.suppress(FileNotFoundError):
+                self.settings.checkpoint.rename(aside)
+            return Checkpoint()
+
+    async def _serve(self, agent: Agent, limits: InstanceLimits, stop: asyncio.Event) -> None:
+        await pending.work_off(agent, self.settings.run_dir)
+        readiness = asyncio.create_task(self._write_conflist(agent))
+        stop_metrics = await self._metrics(agent, limits)
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HOUSEKEEPING):
+                    await stop.wait()
+            await pending.work_off(agent, self.settings.run_dir)
+        log.info("Stopping")
+        readiness.cancel()
+        await self.server.stop()
+        await agent.stop()
+        await self.store.close(self.store.snapshot())
+        stop_metrics()
+        self.threads.shutdown(wait=False)
+
+    async def _write_conflist(self, agent: Agent) -> None:
+        """The node is Ready when it can run a pod."""
+        await agent.has_addresses.wait()
+        write_conflist(self.settings)
+        log.info("Wrote %s", self.settings.host_conf_dir / NAME)
+
+    async def _metrics(self, agent: Agent, limits: InstanceLimits) -> Callable[[], None]:
+        if self.settings.disable_metrics:
+            return lambda: None
+        collector = AgentCollector(agent, limits.max_enis, limits.slots_per_eni)
+        try:
+            return await self._threaded(lambda: serve_metrics(collector))()
+        except OSError as error:
+            log.error("no metrics: %s", error)
+            return lambda: None
+
+    # --- waiting ----------------------------------------------------------------------------------------------
+
+    def _threaded(self, work: Callable[[], T]) -> Callable[[], Awaitable[T]]:
+        return lambda: asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def _until(self, phase: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Try until it works, saying each time what stands in the way: a restart would not help."""
+        self.service.phase = phase
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await work()
+            except (ImdsError, Ec2Error, OSError) as error:
+                log.error("%s: %s; trying again in %.1f s", phase, error, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
