@@ -169,7 +169,8 @@ class Region:
                 )
             if rule.group_id is not None:
                 self._group(rule.group_id)
-        self._put_group(replace(group, **{"egress" if egress else "ingress": (*present, *new)}))
+        together = (*present, *new)
+        self._put_group(replace(group, egress=together) if egress else replace(group, ingress=together))
 
     def revoke(self, group_id: str, rules: Iterable[SecurityGroupRule], *, egress: bool = False) -> None:
         """Take permissions away; all or none."""
@@ -181,7 +182,8 @@ class Region:
                     "InvalidPermission.NotFound", "The specified rule does not exist in this security group."
                 )
             present.remove(rule)
-        self._put_group(replace(group, **{"egress" if egress else "ingress": tuple(present)}))
+        left = tuple(present)
+        self._put_group(replace(group, egress=left) if egress else replace(group, ingress=left))
 
     # --- instances ------------------------------------------------------------------------------------------
 
@@ -240,7 +242,8 @@ class Region:
     def limits(self, instance_id: str) -> InstanceLimits:
         """What the instance's type can hold."""
         limits = known_limits(self._instance(instance_id).type)
-        assert limits is not None, "run_instance refuses types that are not known"
+        if limits is None:  # run_instance refuses such types
+            raise ApiError("InternalError", f"no limits are known for {instance_id}", 500)
         return limits
 
     # --- ENIs -----------------------------------------------------------------------------------------------

@@ -40,6 +40,15 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True)
+class InternetGateway:
+    """The VPC's way to and from the internet; attached to at most one VPC, and a VPC has at most one."""
+
+    id: str
+    vpc_id: str
+    tags: Tags = NO_TAGS
+
+
+@dataclass(frozen=True, slots=True)
 class SecurityGroupRule:
     """One permission. `protocol` is EC2's: "-1", "tcp", "udp", "icmp"; the peer is a CIDR or a group."""
 
@@ -152,6 +161,7 @@ class Resource(enum.Enum):
 
     VPC = "vpc"
     SUBNET = "subnet"
+    INTERNET_GATEWAY = "internet-gateway"
     SECURITY_GROUP = "security-group"
     INSTANCE = "instance"
     ENI = "network-interface"
@@ -184,3 +194,5 @@ class Delays:
     launch: tuple[float, float] = (0.0, 0.0)
     imds: tuple[float, float] = field(default=(0.0, 0.0))
     """How long IMDS lags behind EC2 for ENIs and addresses."""
+    imds_mac_linger: tuple[float, float] = (0.0, 0.0)
+    """How long IMDS goes on listing a detached ENI's MAC while its keys are 404 (aws-emulation 4.5)."""
