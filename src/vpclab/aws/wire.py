@@ -68,7 +68,7 @@ def _value(shape: Any, fields: Mapping[str, str], name: str) -> Any:
     if shape.type_name == "structure":
         return _structure(shape, fields, f"{name}.")
     if shape.type_name == "list":
-        items = []
+        items: list[Any] = []
         while (item := _value(shape.member, fields, f"{name}.{len(items) + 1}")) is not None:
             items.append(item)
         return items or None

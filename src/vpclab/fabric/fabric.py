@@ -168,9 +168,9 @@ class Fabric:
 
     def _plug(self, link: WantedLink) -> list[str]:
         netns = f"/proc/{os.getpid()}/fd/{self._instances[link.instance_id].namespaces.net}"
+        peer = f"peer name {link.instance_device} mtu {MTU} address {link.mac} netns {netns}"
         lines = [
-            f"link add {link.device} mtu {MTU} address {FABRIC_MAC} type veth "
-            f"peer name {link.instance_device} mtu {MTU} address {link.mac} netns {netns}",
+            f"link add {link.device} mtu {MTU} address {FABRIC_MAC} type veth {peer}",
             f"link set {link.device} up",
             f"neigh replace {NEXT_HOP} lladdr {link.mac} dev {link.device} nud permanent",
         ]

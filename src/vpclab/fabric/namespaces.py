@@ -134,10 +134,7 @@ class Place:
         Raises:
             CommandError: it could not be started.
         """
-        try:
-            return self._starter.submit(partial(subprocess.Popen, argv, **popen)).result()
-        except OSError as error:
-            raise CommandError(self.name, argv, f"could not start ({error.strerror or error})") from error
+        return self._starter.submit(partial(self.spawn_here, argv, **popen)).result()
 
     async def run(
         self,
@@ -288,11 +285,11 @@ def _listen(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
 async def _ended(pid: int) -> None:
     """Until the process has ended (it is left to be reaped)."""
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
+    ended = asyncio.Event()
     pidfd = os.pidfd_open(pid)
     try:
-        loop.add_reader(pidfd, lambda: ended.done() or ended.set_result(None))
-        await ended
+        loop.add_reader(pidfd, ended.set)
+        await ended.wait()
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)

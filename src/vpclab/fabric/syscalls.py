@@ -12,6 +12,7 @@ import os
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 MS_RDONLY = 1
@@ -21,6 +22,7 @@ MS_NOEXEC = 8
 MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (
@@ -49,11 +51,16 @@ def setns(fd: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2) in the calling thread's mount namespace."""
+    """Mount something in the calling thread's mount namespace."""
     _checked(
         _libc.mount(source.encode(), target.encode(), kind.encode() or None, flags, data.encode() or None),
         f"mount({source}, {target}, {kind or 'bind'})",
     )
+
+
+def unmount(target: str) -> None:
+    """Unmount in the calling thread's mount namespace, even if somebody still uses it."""
+    _checked(_libc.umount2(target.encode(), MNT_DETACH), f"umount({target})")
 
 
 def sethostname(name: str) -> None:
