@@ -36,7 +36,7 @@ def first_conflist(directory: Path = CONF_DIR) -> ConfList:
         raise NoNetworkError(f"no network configuration in {directory}: the agent has not written it")
     raw = files[0].read_bytes()
     body = json.loads(raw)
-    plugins = body["plugins"] if "plugins" in body else [body]
+    plugins = body.get("plugins", [body])
     return ConfList(
         body["name"],
         body.get("cniVersion", "0.2.0"),

@@ -86,7 +86,7 @@ class Node(Machine):
     async def wait_ready(self) -> None:
         """Until the agent has written the conflist. Raises TimeoutError."""
         async with asyncio.timeout(READY_SECONDS):
-            while not await self.place.call(_has_conflist):
+            while not await self.place.call(_has_conflist):  # noqa: ASYNC110 -- another process writes it
                 await asyncio.sleep(LOOK_EVERY)
 
     async def add_pod(self, namespace: str, name: str) -> PodRecord:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import uuid
@@ -86,10 +87,10 @@ class Runtime:
             for plugin in conflist.plugins:
                 result = await self._call("ADD", conflist, plugin, sandbox, result)
         except CniError:
-            try:
+            with contextlib.suppress(
+                CniError
+            ):  # the first error is the one to tell; kubelet's own DEL follows
                 await self._delete(conflist, sandbox, None)
-            except CniError:
-                pass  # the first error is the one to tell; kubelet's own DEL follows
             raise
         await self._place.call(_cache, conflist, sandbox, result)
         found: dict[str, Any] = result

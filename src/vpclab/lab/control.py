@@ -1,0 +1,113 @@
+"""What one asks of a running lab: JSON lines over a unix socket, one request a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from vpclab.lab.lab import Lab
+from vpclab.lab.state import LabError
+
+log = logging.getLogger(__name__)
+Handler = Callable[[Lab, dict[str, Any]], Awaitable[Any]]
+
+
+async def _status(lab: Lab, _: dict[str, Any]) -> Any:
+    return lab.status()
+
+
+async def _pods(lab: Lab, _: dict[str, Any]) -> Any:
+    return lab.pods()
+
+
+async def _pod_add(lab: Lab, p: dict[str, Any]) -> Any:
+    return await lab.add_pod(p["name"], p["namespace"], p.get("node"))
+
+
+async def _pod_del(lab: Lab, p: dict[str, Any]) -> Any:
+    return await lab.delete_pod(p["name"], p.get("namespace"))
+
+
+async def _pod_check(lab: Lab, p: dict[str, Any]) -> Any:
+    node, record = lab.find_pod(p["name"])
+    await node.runtime.check(record.sandbox)
+    return {}
+
+
+async def _way_in(lab: Lab, p: dict[str, Any]) -> Any:
+    return lab.way_in(p["name"])
+
+
+async def _spoofed(lab: Lab, _: dict[str, Any]) -> Any:
+    return await lab.fabric.spoofed()
+
+
+async def _calls(lab: Lab, _: dict[str, Any]) -> Any:
+    return [{"at": c.at, "caller": c.caller, "action": c.action, "code": c.code} for c in lab.api.calls]
+
+
+async def _agent_kill(lab: Lab, p: dict[str, Any]) -> Any:
+    return await lab.kill_agent(p["node"], int(p["signal"]), start=bool(p["start"]))
+
+
+async def _agent_start(lab: Lab, p: dict[str, Any]) -> Any:
+    return lab.start_agent(p["node"])
+
+
+HANDLERS: dict[str, Handler] = {
+    "status": _status,
+    "pods": _pods,
+    "pod-add": _pod_add,
+    "pod-del": _pod_del,
+    "pod-check": _pod_check,
+    "way-in": _way_in,
+    "spoofed": _spoofed,
+    "calls": _calls,
+    "agent-kill": _agent_kill,
+    "agent-start": _agent_start,
+}
+
+
+async def serve_control(lab: Lab, path: Path) -> asyncio.Server:
+    """Listen for requests."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = json.loads(await reader.readline())
+            reply = {"result": await HANDLERS[request.pop("op")](lab, request)}
+        except LabError as error:
+            reply = {"error": str(error)}
+        except Exception as error:
+            log.exception("a request failed")
+            reply = {"error": f"the lab failed in a way it does not know: {error!r}; see its daemon.log"}
+        writer.write(json.dumps(reply).encode() + b"\n")
+        await writer.drain()
+        writer.close()
+
+    return await asyncio.start_unix_server(answer, str(path), limit=1 << 20)
+
+
+def ask(path: Path, op: str, **parameters: Any) -> Any:
+    """Ask a running lab. Raises LabError with its answer if that is no."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            raise LabError(
+                f"the lab's daemon does not answer on {path}: {error}; see daemon.log beside it"
+            ) from None
+        connection.sendall(json.dumps({"op": op, **parameters}).encode() + b"\n")
+        reply = b""
+        while chunk := connection.recv(1 << 16):
+            reply += chunk
+    if not reply:
+        raise LabError("the lab's daemon went away before it answered; see its daemon.log")
+    answer = json.loads(reply)
+    if "error" in answer:
+        raise LabError(answer["error"])
+    return answer["result"]

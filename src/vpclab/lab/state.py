@@ -1,0 +1,142 @@
+"""What the machine knows of its labs: a directory for each, and whose process it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/run/vpclab")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}\Z")
+GRACE = 3.0
+"""Seconds for a daemon to end by itself before it is killed; with it goes its PID namespace, and so all that is in it."""
+
+
+class LabError(Exception):
+    """What a person asked for can't be done; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabState:
+    """One lab's directory."""
+
+    name: str
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return ROOT / self.name
+
+    @property
+    def control(self) -> Path:
+        """Its daemon's socket."""
+        return self.directory / "control.sock"
+
+    @property
+    def log(self) -> Path:
+        """What its daemon says."""
+        return self.directory / "daemon.log"
+
+    def claim(self) -> None:
+        """Make the directory; only one `up` can. Raises LabError."""
+        if not NAME.match(self.name):
+            raise LabError(
+                f"{self.name!r} is no name for a lab: lower-case letters, digits and dashes, please"
+            )
+        ROOT.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.directory.mkdir(mode=0o700)
+        except FileExistsError:
+            running = "is running" if self.pid() is not None else "was left behind"
+            raise LabError(
+                f"lab {self.name} {running}: vpc-lab down --name {self.name} ends it; --name starts another beside it"
+            ) from None
+
+    def write_pid(self, pid: int) -> None:
+        """Remember whose process it is; its start time keeps a later process of that number safe."""
+        fresh = self.directory / "lab.json.tmp"
+        fresh.write_text(json.dumps({"pid": pid, "start": _start_time(pid)}))
+        fresh.rename(self.directory / "lab.json")
+
+    def pid(self) -> int | None:
+        """The daemon's pid, if it runs."""
+        try:
+            known = json.loads((self.directory / "lab.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        pid = int(known["pid"])
+        return pid if _start_time(pid) == known["start"] else None
+
+    def remove(self) -> list[str]:
+        """End the lab and remove its files; what was done, in words."""
+        done: list[str] = []
+        pid = self.pid()
+        if pid is not None:
+            done.append(_end(pid))
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+            done.append(f"removed {self.directory}")
+        if ROOT.exists() and not any(ROOT.iterdir()):
+            ROOT.rmdir()
+        return done
+
+
+def labs() -> tuple[LabState, ...]:
+    """Every lab that has a directory."""
+    if not ROOT.exists():
+        return ()
+    return tuple(LabState(path.name) for path in sorted(ROOT.iterdir()) if path.is_dir())
+
+
+def running(name: str) -> LabState:
+    """The lab of that name. Raises LabError if it does not run."""
+    state = LabState(name)
+    if state.pid() is None:
+        others = ", ".join(lab.name for lab in labs() if lab.pid() is not None)
+        known = f"running: {others}" if others else "none is running; vpc-lab up starts one"
+        raise LabError(f"lab {name} is not running ({known})")
+    return state
+
+
+def known_names(what: str, name: str, known: Iterable[str]) -> LabError:
+    """The error for a name that nobody has."""
+    return LabError(f"there is no {what} {name}; known: {', '.join(sorted(known)) or 'none'}")
+
+
+def _start_time(pid: int) -> str | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # the command's name may hold anything, so count from behind its closing bracket; the start is field 22
+    return stat.rpartition(")")[2].split()[19]
+
+
+def _end(pid: int) -> str:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return f"process {pid} was gone"
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        if _wait(pidfd, GRACE):
+            return f"ended process {pid}"
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        _wait(pidfd, GRACE)
+    except ProcessLookupError:
+        return f"ended process {pid}"
+    else:
+        return f"killed process {pid}, which did not end by itself within {GRACE:.0f} s"
+    finally:
+        os.close(pidfd)
+
+
+def _wait(pidfd: int, seconds: float) -> bool:
+    ready, _, _ = select.select([pidfd], [], [], seconds)
+    return bool(ready)
