@@ -6,10 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from types import MappingProxyType
 
 Tags = Mapping[str, str]
-NO_TAGS: Tags = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +16,7 @@ class Vpc:
 
     id: str
     cidrs: tuple[IPv4Network, ...]
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Subnet:
     cidr: IPv4Network
     public: bool = False
     map_public_ip_on_launch: bool = False
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict)
 
     @property
     def gateway(self) -> IPv4Address:
@@ -45,7 +43,7 @@ class InternetGateway:
 
     id: str
     vpc_id: str
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class SecurityGroup:
     description: str = ""
     ingress: tuple[SecurityGroupRule, ...] = ()
     egress: tuple[SecurityGroupRule, ...] = ()
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict)
 
 
 class EniStatus(enum.Enum):
@@ -120,7 +118,7 @@ class NetworkInterface:
     public_ip: IPv4Address | None = None
     source_dest_check: bool = True
     description: str = ""
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict)
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
@@ -148,7 +146,7 @@ class Instance:
     zone: str
     state: InstanceState
     launched_at: float
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict)
 
     @property
     def name(self) -> str:
