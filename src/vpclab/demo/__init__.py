@@ -1,0 +1,1 @@
+"""The demonstration: every line is measured when it is printed."""

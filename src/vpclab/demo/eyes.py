@@ -1,0 +1,150 @@
+"""Looking at a lab from outside of its daemon: commands in its corners, EC2 over the wire, captures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+from vpclab.lab.control import ask
+from vpclab.lab.start import enter_command
+from vpclab.lab.state import LabError, LabState
+
+NAMESPACE = "{http://ec2.amazonaws.com/doc/2016-11-15/}"
+CAPTURE_SECONDS = 10.0
+
+
+class Eyes:
+    """What somebody at the machine can see of one lab."""
+
+    def __init__(self, state: LabState) -> None:
+        self.state = state
+
+    def ask(self, op: str, **parameters: Any) -> Any:
+        """Ask the daemon."""
+        return ask(self.state.control, op, **parameters)
+
+    def command(self, where: str, *argv: str) -> list[str]:
+        """The command line that runs `argv` in a corner of the lab."""
+        return [*enter_command(self.state, self.ask("way-in", name=where)), *argv]
+
+    def run(self, where: str, *argv: str, check: bool = True) -> str:
+        """A command's output, from inside a corner. Raises LabError if it fails."""
+        done = subprocess.run(
+            self.command(where, *argv), capture_output=True, text=True, check=False, timeout=60
+        )
+        if check and done.returncode != 0:
+            raise LabError(f"in {where}: {' '.join(argv)} failed: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def json(self, where: str, *argv: str) -> list[dict[str, Any]]:
+        """The same for a command that prints JSON."""
+        found: list[dict[str, Any]] = json.loads(self.run(where, *argv) or "[]")
+        return found
+
+    def pings(self, where: str, target: str, *options: str) -> bool:
+        """Whether one ping is answered."""
+        command = self.command(where, "ping", "-c", "1", "-W", "2", *options, target)
+        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+
+    def ec2(self, action: str, **parameters: str) -> ET.Element:
+        """An EC2 call over the wire, from the bastion."""
+        body = urlencode({"Action": action, "Version": "2016-11-15", **parameters})
+        region = self.ask("status")["region"]
+        text = self.run(
+            "bastion", "curl", "-sS", "-m", "10", f"http://ec2.{region}.amazonaws.com/", "-d", body
+        )
+        return ET.fromstring(text)  # noqa: S314 -- from the lab's own server
+
+    def interfaces(self) -> list[dict[str, Any]]:
+        """DescribeNetworkInterfaces, what matters of it."""
+        found = []
+        for item in self.ec2("DescribeNetworkInterfaces").iterfind(
+            f"{NAMESPACE}networkInterfaceSet/{NAMESPACE}item"
+        ):
+            addresses = item.iterfind(
+                f"{NAMESPACE}privateIpAddressesSet/{NAMESPACE}item/{NAMESPACE}privateIpAddress"
+            )
+            found.append(
+                {
+                    "id": item.findtext(f"{NAMESPACE}networkInterfaceId"),
+                    "subnet": item.findtext(f"{NAMESPACE}subnetId"),
+                    "instance": item.findtext(f"{NAMESPACE}attachment/{NAMESPACE}instanceId"),
+                    "status": item.findtext(f"{NAMESPACE}status"),
+                    "public": item.findtext(f"{NAMESPACE}association/{NAMESPACE}publicIp"),
+                    "addresses": [a.text for a in addresses],
+                }
+            )
+        return found
+
+    def subnets(self) -> dict[str, tuple[str, int]]:
+        """DescribeSubnets: CIDR and AvailableIpAddressCount by id."""
+        return {
+            str(item.findtext(f"{NAMESPACE}subnetId")): (
+                str(item.findtext(f"{NAMESPACE}cidrBlock")),
+                int(item.findtext(f"{NAMESPACE}availableIpAddressCount") or -1),
+            )
+            for item in self.ec2("DescribeSubnets").iterfind(f"{NAMESPACE}subnetSet/{NAMESPACE}item")
+        }
+
+    @contextmanager
+    def capture(self, where: str, device: str, what: str) -> Iterator[Capture]:
+        """Packets on a device while the body runs."""
+        with tempfile.TemporaryFile("w+") as lines, tempfile.TemporaryFile("w+") as words:
+            argv = ("tcpdump", "-l", "-nn", "-e", "-U", "-i", device, what)
+            process = subprocess.Popen(self.command(where, *argv), stdout=lines, stderr=words, text=True)
+            capture = Capture(lines, words)
+            try:
+                capture.wait_for("listening on", words)
+                yield capture
+            finally:
+                process.terminate()
+                process.wait()
+
+
+class Capture:
+    """What tcpdump has printed so far."""
+
+    def __init__(self, lines: Any, words: Any) -> None:
+        self._lines = lines
+        self._words = words
+
+    @property
+    def lines(self) -> list[str]:
+        """Each packet."""
+        self._lines.seek(0)
+        text: str = self._lines.read()
+        return text.splitlines()
+
+    def wait_for(self, text: str, where: Any = None) -> str:
+        """The first line with the text; "" if none came in time."""
+        source = where or self._lines
+        deadline = time.monotonic() + CAPTURE_SECONDS
+        while time.monotonic() < deadline:
+            source.seek(0)
+            found = [line for line in source.read().splitlines() if text in line]
+            if found:
+                return str(found[0])
+            time.sleep(0.02)  # another process writes the file
+        return ""
+
+
+def machine_network() -> str:
+    """What of the machine itself a lab must never change."""
+    commands = (
+        ("ip", "rule"),
+        ("ip", "route", "show", "table", "all"),
+        ("iptables-save",),
+        ("nft", "list", "ruleset"),
+        ("cat", "/proc/sys/net/ipv4/ip_forward"),
+    )
+    shown = [
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout for command in commands
+    ]
+    return "\n".join(line for text in shown for line in text.splitlines() if not line.startswith("#"))
