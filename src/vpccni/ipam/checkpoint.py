@@ -118,7 +118,8 @@ def apply_journal(checkpoint: Checkpoint, content: bytes) -> Checkpoint:
                 owners.pop(taken.address, None)
             if entry.cooling.address not in owners:
                 cooling[entry.cooling.address] = entry.cooling
-    return Checkpoint(tuple(allocations.values()), tuple(cooling.values()))
+    last = sorted(cooling.values(), key=lambda c: (c.until, c.address))
+    return Checkpoint(tuple(allocations.values()), tuple(last))
 
 
 def snapshot(allocations: Iterable[Assignment], cooling: Iterable[Cooling]) -> Checkpoint:

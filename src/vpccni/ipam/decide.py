@@ -222,12 +222,7 @@ class Ipam:
             if wanted <= 0 or not self.targets.by_ip:
                 # without IP targets the want is "an ENI's worth": what one ENI has room for answers it (spec 6.7 a)
                 return tuple(actions)
-        if (
-            not actions
-            and self._under_way.attach is None
-            and self._can_attach()
-            and not self._paused("attach", now)
-        ):
+        if self._under_way.attach is None and self._can_attach() and not self._paused("attach", now):
             attach = AttachEni(self._free_device_index(), min(wanted, self.limits.slots_per_eni), self.kind)
             self._under_way.attach = attach
             actions.append(attach)

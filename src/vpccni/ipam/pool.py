@@ -224,7 +224,7 @@ class Pool:
         return assignment
 
     def undo(self, key: SandboxKey) -> None:
-        """Take back an address that the sandbox never heard of: it is the next to be given."""
+        """Take back an address that the sandbox never heard of: it can be given at once."""
         taken = self._take(key)
         if taken is None:
             return
