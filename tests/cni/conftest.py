@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from vpccni.agent.install import interpreter, plugin_text
+from vpccni.agent.install import interpreter
+from vpccni.cni import plugin
 
 InstallAt = Callable[[Path], Path]
 
@@ -13,7 +14,7 @@ def plugin_at() -> InstallAt:
     """Installs the real plugin with its run directory moved below a test's own."""
 
     def install(run_dir: Path) -> Path:
-        text = plugin_text(interpreter())
+        text = b"#!%s -IS\n%s" % (bytes(interpreter()), Path(plugin.__file__).read_bytes())
         moved = text.replace(b'RUN_DIR = b"/var/run/aws-node"', b'RUN_DIR = b"%s"' % bytes(run_dir))
         moved = moved.replace(
             b'LOG = b"/var/log/aws-routed-eni/plugin.log"', b'LOG = b"%s/plugin.log"' % bytes(run_dir)

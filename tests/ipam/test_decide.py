@@ -13,8 +13,8 @@ from vpccni.ipam.actions import (
     Action,
     AssignAddresses,
     Assigned,
-    AttachEni,
     Attached,
+    AttachEni,
     Detached,
     DetachEni,
     Failed,
@@ -141,7 +141,7 @@ def test_trouble_backs_off_longer_each_time_and_is_forgotten_when_it_is_over(rea
         pauses.append(at - now)
         now = at
     assert 0.75 <= pauses[0] <= 1.25
-    assert all(later > sooner for sooner, later in zip(pauses[:5], pauses[1:6], strict=True))
+    assert all(later > sooner for sooner, later in itertools.pairwise(pauses[:6]))
     assert max(pauses) <= 75.0
     fill(subject, now)
     assert subject.pool.free[IP] == 5

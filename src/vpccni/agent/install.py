@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
+from vpccni import VERSION
 from vpccni.agent.files import write_whole
 from vpccni.cni import plugin
 
@@ -24,10 +26,30 @@ def interpreter() -> Path:
 
 
 def plugin_text(python: Path) -> bytes:
-    """The plugin as it is installed. -I -S: nothing of the host's site or environment is read, or waited for."""
-    return b"#!%s -IS\n%s" % (os.fsencode(python), Path(plugin.__file__).read_bytes())
+    """The plugin as it is installed: compiled by that very interpreter, which saves a millisecond of each call.
+
+    -I -S: nothing of the host's site or environment is read, or waited for. Raises OSError if it does not run.
+    """
+    compiled = subprocess.run(
+        [python, "-IS", "-c", COMPILE, plugin.__file__], capture_output=True, check=False
+    )
+    if compiled.returncode != 0:
+        raise OSError(
+            f"{python} cannot compile the plugin: {compiled.stderr.decode(errors='replace').strip()}"
+        )
+    return HEAD % (os.fsencode(python), VERSION.encode()) + compiled.stdout
 
 
 def install_plugin(bin_dir: Path) -> bool:
     """Install `aws-cni` into `bin_dir`; True if it changed. A running call keeps the file it was started from."""
     return write_whole(bin_dir / "aws-cni", plugin_text(interpreter()), 0o755)
+
+
+HEAD = b"#!%s -IS\n# aws-cni of vpc-cni %s: vpccni/cni/plugin.py, compiled for this interpreter\n"
+COMPILE = """
+import marshal, sys
+with open(sys.argv[1], encoding="utf-8") as source:
+    code = compile(source.read(), "aws-cni", "exec", optimize=2)
+print("import marshal")
+print(f"exec(marshal.loads({marshal.dumps(code)!r}))")
+"""

@@ -20,6 +20,8 @@ TO_POD, FROM_POD = 512, 1536
 """Priorities of the rules to and from a pod (spec 5.1)."""
 GATEWAY = IPv4Address("169.254.1.1")
 VETH_SYSCTLS = (("accept_ra", b"0"), ("accept_redirects", b"1"), ("forwarding", b"0"))
+LOOPBACK = 1
+"""lo is the first device of every namespace."""
 REAPED = 0x76706363
 """The interface group of links that wait to be removed."""
 
@@ -43,13 +45,10 @@ class WiringError(OSError):
 
 def wire(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, sysctl_dir: int | None = None) -> None:
     """Connect the sandbox. What an earlier, interrupted try left is replaced. Raises WiringError."""
+    mac = _random_mac()
     try:
-        _replace_link(host, pod, netns, wiring)
-    except OSError as error:
-        unwire(host, wiring.address, wiring.host_veth, wiring.table)
-        raise WiringError(error.errno, f"pod {wiring.pod}: {error}") from error
-    try:
-        _configure_inside(host, pod, wiring)
+        _replace_link(host, pod, netns, wiring, mac)
+        _configure_inside(pod, wiring, mac)
         _configure_outside(host, wiring, sysctl_dir)
     except OSError as error:
         unwire(host, wiring.address, wiring.host_veth, wiring.table)
@@ -145,10 +144,10 @@ def check(host: Netlink, pod: Netlink, wiring: PodWiring) -> list[str]:
     return differences
 
 
-def _replace_link(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring) -> None:
+def _replace_link(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, mac: bytes) -> None:
     make = nl.add_veth(
         wiring.host_veth,
-        _random_mac(),
+        mac,
         wiring.mtu,
         peer=wiring.interface,
         peer_netns=netns,
@@ -166,23 +165,19 @@ def _replace_link(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring) ->
         raise error
 
 
-def _configure_inside(host: Netlink, pod: Netlink, wiring: PodWiring) -> None:
-    outside = nl.link_named(host, wiring.host_veth)
+def _configure_inside(pod: Netlink, wiring: PodWiring, mac: bytes) -> None:
     inside = nl.link_named(pod, wiring.interface)
-    loopback = nl.link_named(pod, "lo")
-    if outside is None or inside is None or loopback is None:
-        raise OSError(
-            errno.ENODEV, f"a link that was just made is gone: {wiring.host_veth} or {wiring.interface}"
-        )
+    if inside is None:
+        raise OSError(errno.ENODEV, f"{wiring.interface} was just made and is gone")
     to_gateway, default = _inner_routes(inside.index)
     pod.run(
         [
-            nl.set_link(loopback.index, up=True),
+            nl.set_link(LOOPBACK, up=True),
             nl.set_link(inside.index, up=True),
             nl.put_route(to_gateway),
             nl.put_route(default),
             nl.add_address(inside.index, IPv4Interface(wiring.address)),
-            nl.put_neighbour(inside.index, GATEWAY, outside.mac),
+            nl.put_neighbour(inside.index, GATEWAY, mac.hex(":")),
         ]
     )
 

@@ -41,6 +41,10 @@ def main() -> None:
         os._exit(0)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    # a node's /run is memory on a real one, too; and what the machines write goes with the lab
+    machines = state.directory / "machines"
+    machines.mkdir(exist_ok=True)
+    syscalls.mount("machines", str(machines), "tmpfs", data="mode=0755")
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )

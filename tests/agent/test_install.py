@@ -1,0 +1,52 @@
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vpccni.agent.conflist import conflist, write_conflist
+from vpccni.agent.files import write_whole
+from vpccni.agent.install import install_plugin, interpreter, plugin_text
+from vpccni.agent.settings import Settings
+
+
+def test_the_installed_plugin_runs_and_a_second_installation_does_not_touch_it(tmp_path: Path) -> None:
+    assert install_plugin(tmp_path)
+    installed = tmp_path / "aws-cni"
+    before = installed.stat()
+    done = subprocess.run([installed], env={"CNI_COMMAND": "VERSION"}, capture_output=True)
+    assert json.loads(done.stdout)["cniVersion"] == "1.1.0"
+    assert not install_plugin(tmp_path)
+    assert installed.stat() == before
+
+
+def test_an_interpreter_that_does_not_run_is_an_error_in_words() -> None:
+    with pytest.raises(OSError, match="cannot compile the plugin"):
+        plugin_text(Path("/bin/false"))
+    assert interpreter().is_file()
+
+
+def test_a_file_is_put_in_place_whole_and_only_when_it_differs(tmp_path: Path) -> None:
+    path = tmp_path / "net.d" / "x"
+    assert write_whole(path, b"one", 0o644)
+    assert not write_whole(path, b"one", 0o644)
+    assert write_whole(path, b"one", 0o600)
+    assert write_whole(path, b"two", 0o600)
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in path.parent.iterdir()] == ["x"]
+
+
+def test_the_conflist_is_the_originals_for_the_plugins_that_we_have(tmp_path: Path) -> None:
+    settings = Settings(
+        host_conf_dir=tmp_path, bandwidth_plugin=True, disable_pod_v6=True, pod_mtu=1500, veth_prefix="veth"
+    )
+    assert write_conflist(settings)
+    assert not write_conflist(settings)
+    found = json.loads((tmp_path / "10-aws.conflist").read_text())
+    assert found == conflist(settings)
+    assert (found["cniVersion"], found["name"]) == ("0.4.0", "aws-cni")
+    assert [p["type"] for p in found["plugins"]] == ["aws-cni", "portmap", "bandwidth", "tuning"]
+    assert found["plugins"][0]["mtu"] == "1500"
+    assert found["plugins"][0]["vethPrefix"] == "veth"
+    assert found["plugins"][1] == {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
+    assert found["plugins"][3]["sysctl"]["net.ipv6.conf.all.disable_ipv6"] == "1"
