@@ -8,7 +8,7 @@ from typing import Any
 
 from vpclab.demo.eyes import Eyes, machine_network
 from vpclab.demo.report import Report
-from vpclab.fabric.fabric import CHECKIP_ADDRESS
+from vpclab.fabric import CHECKIP
 from vpclab.lab.start import up
 from vpclab.lab.state import LabError
 
@@ -136,17 +136,14 @@ def _between_pods(eyes: Eyes, report: Report, pods: list[Pod]) -> None:
 def _internet(eyes: Eyes, report: Report, pods: list[Pod]) -> None:
     report.section("Pods reach the internet", "SNAT to the node, then one to one at the internet gateway")
     for pod in pods:
-        public = next(
-            e["public"]
-            for e in eyes.interfaces()
-            if e["public"] and e["instance"] == _instance(eyes, pod["node"])
-        )
-        by_pod = eyes.run(pod["name"], "curl", "-sS", "-m", "5", f"http://{CHECKIP_ADDRESS}/").strip()
-        by_node = eyes.run(pod["node"], "curl", "-sS", "-m", "5", f"http://{CHECKIP_ADDRESS}/").strip()
+        instance = _instance(eyes, pod["node"])
+        public = [eni["public"] for eni in eyes.interfaces() if eni["public"] and eni["instance"] == instance]
+        by_pod = eyes.run(pod["name"], "curl", "-sS", "-m", "5", f"http://{CHECKIP}/").strip()
+        by_node = eyes.run(pod["node"], "curl", "-sS", "-m", "5", f"http://{CHECKIP}/").strip()
         report.check(
             f"the far end saw {pod['name']} as",
-            seen=f"{by_pod}; its node as {by_node}; EC2 says {public}",
-            holds=by_pod == by_node == public,
+            seen=f"{by_pod}; its node as {by_node}; EC2 says {', '.join(public)}",
+            holds=[by_pod] == [by_node] == public,
         )
 
 
@@ -179,7 +176,10 @@ def _ec2(
     eyes: Eyes, report: Report, nodes: dict[str, Any], pods: list[Pod], before: dict[str, tuple[str, int]]
 ) -> None:
     report.section("EC2 sees the same addresses", "over the wire, as any AWS tool would ask")
-    interfaces, after = eyes.interfaces(), eyes.subnets()
+    # an ENI may be on its way at this moment: what is compared must be of one moment
+    after, interfaces = eyes.subnets(), eyes.interfaces()
+    while (again := eyes.subnets()) != after:
+        after, interfaces = again, eyes.interfaces()
     for pod in pods:
         [eni] = [e for e in interfaces if pod["ip"] in e["addresses"]]
         mine = [e for e in interfaces if e["instance"] == nodes[pod["node"]]["instanceId"]]

@@ -57,10 +57,14 @@ class Eyes:
         """An EC2 call over the wire, from the bastion."""
         body = urlencode({"Action": action, "Version": "2016-11-15", **parameters})
         region = self.ask("status")["region"]
-        text = self.run(
-            "bastion", "curl", "-sS", "-m", "10", f"http://ec2.{region}.amazonaws.com/", "-d", body
-        )
-        return ET.fromstring(text)  # noqa: S314 -- from the lab's own server
+        signed = ("--aws-sigv4", f"aws:amz:{region}:ec2", "--user", "AKIALABLABLABLABLAB0:any")
+        url = f"http://ec2.{region}.amazonaws.com/"
+        text = self.run("bastion", "curl", "-sS", "-m", "10", *signed, url, "-d", body)
+        found = ET.fromstring(text)  # noqa: S314 -- from the lab's own server
+        refused = found.findtext("Errors/Error/Message")
+        if refused is not None:
+            raise LabError(f"EC2 refused {action}: {refused}")
+        return found
 
     def interfaces(self) -> list[dict[str, Any]]:
         """DescribeNetworkInterfaces, what matters of it."""

@@ -1,246 +1,145 @@
-"""The VPC in packets: pure L3, as in AWS. A router that delivers an address only to the ENI that holds it.
-
-Each ENI is a veth into the router's namespace. The router's strict reverse-path filter is the source check: a packet
-with an address that is not on that ENI is dropped and counted. Nothing is broadcast; the router answers ARP.
-Whatever the region says is followed level-triggered: `sync` compares what is wanted with what was made.
-"""
+"""The VPC as a whole: its router, internet gateway and internet, following a region."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
+import logging
+from collections.abc import AsyncIterable, Iterable, Mapping
+from dataclasses import dataclass
 
-from vpclab.fabric import security_groups
+from vpclab.fabric.checkip import Server, application
+from vpclab.fabric.commands import CommandError
+from vpclab.fabric.igw import InternetGateway
+from vpclab.fabric.internet import CHECKIP, Internet
 from vpclab.fabric.namespaces import Place
-from vpclab.fabric.state import PUBLIC_TABLE, FabricState, WantedLink, wanted
-from vpclab.region.region import PUBLIC_POOL, Region
-from vpclab.region.values import NetworkInterface, Subnet
+from vpclab.fabric.router import Router
+from vpclab.fabric.security_groups import Way
+from vpclab.fabric.state import RegionView, wanted
+from vpclab.region.values import Instance, NetworkInterface, Vpc
 
-MTU = 9001
-FABRIC_MAC = "0e:00:00:00:00:01"
-NEXT_HOP = "169.254.0.1"
-"""A neighbour that stands for "the ENI at the other end", so that a node never has to answer ARP for its pods."""
-IMDS_ADDRESS = IPv4Address("169.254.169.254")
-CHECKIP_ADDRESS, API_ADDRESS = IPv4Address("198.51.100.10"), IPv4Address("198.51.100.20")
-"""The lab's internet: a server that tells who called, and AWS's API."""
-IGW_ROUTER, IGW_INSIDE = "100.64.0.1", "100.64.0.2"
-IGW_OUTSIDE, INTERNET = "100.64.1.1", "100.64.1.2"
-SPOOFED = "IPReversePathFilter"
+log = logging.getLogger(__name__)
+
+RETRY = 1.0
+"""Seconds until a sync that failed is tried again without a further change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the fabric refused since it began, in packets."""
+
+    spoofed: int
+    """Came from an ENI with a source address that is not on that ENI."""
+    no_public_address: int
+    """Were to leave by the internet gateway from an address without a public one."""
+    groups: Mapping[tuple[Way, str], int]
+    """By way and ENI id: allowed by no rule of the ENI's security groups."""
+
+    @property
+    def refused_by_groups(self) -> int:
+        """All ENIs and both ways."""
+        return sum(self.groups.values())
 
 
 class Fabric:
-    """The router, the internet gateway, the internet, and a link for each ENI. One user: the lab's loop."""
+    """One VPC in packets. Usable from one asyncio loop."""
 
     def __init__(self) -> None:
-        self.router = Place.create("router")
-        self.igw = Place.create("igw")
-        self.internet = Place.create("internet")
+        self.router = Router(Place.create("router"))
+        self.igw = InternetGateway(Place.create("igw"))
+        self.internet = Internet(Place.create("internet"))
+        self._vpc_id = ""
         self._instances: dict[str, Place] = {}
-        self._made = FabricState({}, {})
-        self._groups = ""
-        self._one_at_a_time = asyncio.Lock()
+        self._region: RegionView | None = None
+        self._turn = asyncio.Lock()
+        self._checkip: Server | None = None
 
-    async def start(self, vpc_cidrs: Iterable[IPv4Network], subnets: Iterable[Subnet]) -> None:
-        """What does not change: gateways, the way to the internet, and what no packet may do."""
-        cidrs, gateways = list(vpc_cidrs), [subnet.gateway for subnet in subnets]
-        net = f"/proc/{os.getpid()}/fd"
-        await self.router.sysctl(
-            {
-                "net/ipv4/ip_forward": 1,
-                "net/ipv4/conf/all/rp_filter": 0,
-                "net/ipv4/conf/default/rp_filter": 0,
-                "net/ipv4/conf/all/send_redirects": 0,
-                "net/ipv4/conf/default/send_redirects": 0,
-            }
-        )
-        await self.igw.sysctl({"net/ipv4/ip_forward": 1})
-        await self.router.ip(
-            [
-                f"link add igw mtu {MTU} type veth peer name vpc mtu {MTU} netns {net}/{self.igw.namespaces.net}",
-                f"addr add {IGW_ROUTER}/30 dev igw",
-                "link set igw up",
-                f"route add default via {IGW_INSIDE} dev igw onlink table {PUBLIC_TABLE}",
-                *(f"addr add {address}/32 dev lo" for address in (*gateways, IMDS_ADDRESS)),
-                *(f"route add blackhole {cidr}" for cidr in cidrs),
-            ]
-        )
-        await self.igw.ip(
-            [
-                f"link add internet mtu {MTU} type veth peer name igw mtu {MTU} netns {net}/{self.internet.namespaces.net}",
-                f"addr add {IGW_INSIDE}/30 dev vpc",
-                "link set vpc up",
-                f"addr add {IGW_OUTSIDE}/30 dev internet",
-                "link set internet up",
-                f"route add default via {INTERNET}",
-                f"route add blackhole {PUBLIC_POOL}",
-                *(f"route add {cidr} via {IGW_ROUTER}" for cidr in cidrs),
-            ]
-        )
-        await self.internet.ip(
-            [
-                f"addr add {INTERNET}/30 dev igw",
-                "link set igw up",
-                f"route add {PUBLIC_POOL} via {IGW_OUTSIDE}",
-                *(f"addr add {address}/32 dev lo" for address in (CHECKIP_ADDRESS, API_ADDRESS)),
-            ]
-        )
-        await self.igw.nft(IGW_RULES)
-        inside = ", ".join(map(str, cidrs))
-        await self.router.nft(
-            "table arp fabric {\n  chain input {\n    type filter hook input priority filter; policy accept;\n"
-            f"    arp operation request arp daddr ip != {{ {inside} }} drop\n  }}\n}}\n"
-        )
-        # the router is not a hop that a traceroute in a VPC would show
-        await self.router.run(
-            ["iptables", "-t", "mangle", "-A", "PREROUTING", "-i", "e+", "-j", "TTL", "--ttl-inc", "1"]
-        )
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """The fabric's own corners by name (instances' places belong to whoever made them)."""
+        return {place.name: place for place in (self.router.place, self.igw.place, self.internet.place)}
 
-    def add_instance(self, instance_id: str, place: Place) -> None:
-        """From now on this instance's ENIs are plugged in there."""
-        self._instances[instance_id] = place
+    async def start(self, vpcs: Iterable[Vpc]) -> None:
+        """Build what is there without any instance; checkip answers when this returns.
 
-    def remove_instance(self, instance_id: str) -> None:
-        """Its ENIs are gone with it."""
-        self._instances.pop(instance_id, None)
+        Raises:
+            ValueError: not exactly one VPC. A second one would share a router, which would not be a VPC.
+            CommandError: a step failed; `close` and make another.
+        """
+        all_vpcs = tuple(vpcs)
+        if len(all_vpcs) != 1:
+            raise ValueError(f"a fabric carries one VPC, got {len(all_vpcs)}: make one fabric for each")
+        self._vpc_id = all_vpcs[0].id
+        await self.internet.start()
+        await self.igw.start(self.internet.place.namespaces)
+        await asyncio.gather(self.router.start(self.igw.place.namespaces), self.internet.join())
+        await self.igw.join()
+        bound = await self.internet.place.listen(CHECKIP, 80)
+        self._checkip = await Server.begin(application(), bound)
 
-    async def sync(self, region: Region) -> None:
-        """Make the difference between what the region says and what is made."""
-        async with self._one_at_a_time:
-            state = wanted(region)
-            links = {d: link for d, link in state.links.items() if link.instance_id in self._instances}
-            state = FabricState(links, state.public)
-            await self._sync_links(state)
-            await self._sync_public(state)
-            groups = security_groups.ruleset(region)
-            if groups != self._groups:
-                await self.router.nft(groups)
-                self._groups = groups
-            self._made = state
+    async def sync(self, region: RegionView) -> None:
+        """Make the packets go as the region says now; level-triggered, one at a time, only the difference.
 
-    async def spoofed(self) -> int:
-        """How many packets the source check has dropped."""
-        return await self.router.call(_counter, SPOOFED)
+        Raises:
+            CommandError: a step failed, with the line. The next sync takes up the rest.
+        """
+        async with self._turn:
+            self._region = region
+            state = wanted(region, self._vpc_id, self._instances.keys())
+            places = {id_: place.namespaces for id_, place in self._instances.items()}
+            await self.router.apply(state, places)
+            await self.igw.apply(state.cidrs, state.public)
 
-    def close(self) -> None:
-        """Let go of it all."""
-        for place in (self.router, self.igw, self.internet):
+    async def follow(self, region: RegionView, changes: AsyncIterable[object]) -> None:
+        """Sync after every item of `changes`, until they end. A failure is logged and tried again."""
+        async for _ in changes:
+            while not await self._synced(region):  # noqa: ASYNC110 - waits for no event of ours
+                await asyncio.sleep(RETRY)
+
+    async def add_instance(self, instance: Instance, place: Place) -> None:
+        """From now on this instance's attached ENIs appear in `place`; those it has already, at once.
+
+        Keep the place open until after `remove_instance`.
+
+        Raises:
+            CommandError: as `sync`.
+        """
+        self._instances[instance.id] = place
+        if self._region is not None:
+            await self.sync(self._region)
+
+    async def remove_instance(self, instance: Instance) -> None:
+        """Unplug all its ENIs and forget its place (which is its maker's to close). Unknown ones are fine.
+
+        Raises:
+            CommandError: as `sync`.
+        """
+        self._instances.pop(instance.id, None)
+        if self._region is not None:
+            await self.sync(self._region)
+
+    def carries(self, eni: NetworkInterface) -> bool:
+        """Whether this ENI is on an instance that has a place here."""
+        return eni.attachment is not None and eni.attachment.instance_id in self._instances
+
+    async def counters(self) -> Counters:
+        """What was refused so far."""
+        spoofed, without, groups = await asyncio.gather(
+            self.router.dropped_by_source_check(), self.igw.dropped(), self.router.dropped_by_groups()
+        )
+        return Counters(spoofed, without, groups)
+
+    async def close(self) -> None:
+        """Stop serving and let the namespaces go. Idempotent."""
+        if self._checkip is not None:
+            await self._checkip.end()
+            self._checkip = None
+        for place in self.places.values():
             place.close()
 
-    async def _sync_links(self, state: FabricState) -> None:
-        lines: list[str] = []
-        new: list[WantedLink] = []
-        for device, made in self._made.links.items():
-            link = state.links.get(device)
-            if link is None or (link.instance_id, link.instance_device) != (
-                made.instance_id,
-                made.instance_device,
-            ):
-                lines.append(f"link del {device}")
-        for device, link in state.links.items():
-            known = self._made.links.get(device)
-            if known is None or (link.instance_id, link.instance_device) != (
-                known.instance_id,
-                known.instance_device,
-            ):
-                new.append(link)
-                lines += self._plug(link)
-                before: frozenset[IPv4Network] = frozenset()
-            else:
-                before = known.networks
-            lines += [f"route del {network} dev {device}" for network in before - link.networks]
-            lines += [
-                f"route add {network} via {NEXT_HOP} dev {device} onlink"
-                for network in sorted(link.networks - before)
-            ]
-        await self.router.ip(lines)
-        changed = [link for link in state.links.values() if link in new or self._check_changed(link)]
-        if changed:
-            await self.router.sysctl(
-                {key: value for link in changed for key, value in _sysctls(link).items()}
-            )
-
-    def _check_changed(self, link: WantedLink) -> bool:
-        known = self._made.links.get(link.device)
-        return known is not None and known.source_check != link.source_check
-
-    def _plug(self, link: WantedLink) -> list[str]:
-        netns = f"/proc/{os.getpid()}/fd/{self._instances[link.instance_id].namespaces.net}"
-        peer = f"peer name {link.instance_device} mtu {MTU} address {link.mac} netns {netns}"
-        lines = [
-            f"link add {link.device} mtu {MTU} address {FABRIC_MAC} type veth {peer}",
-            f"link set {link.device} up",
-            f"neigh replace {NEXT_HOP} lladdr {link.mac} dev {link.device} nud permanent",
-        ]
-        if link.public:
-            # behind main, which knows the VPC: only what is not in it leaves by the subnet's own route
-            lines.append(f"rule add iif {link.device} lookup {PUBLIC_TABLE} prio 33000")
-        return lines
-
-    async def _sync_public(self, state: FabricState) -> None:
-        gone = self._made.public.items() - state.public.items()
-        new = state.public.items() - self._made.public.items()
-        lines = [
-            line
-            for verb, pairs in (("delete", gone), ("add", new))
-            for private, public in pairs
-            for line in (
-                f"{verb} element ip igw in {{ {public} : {private} }}",
-                f"{verb} element ip igw out {{ {private} : {public} }}",
-                f"{verb} element ip igw known {{ {private} }}",
-            )
-        ]
-        await self.igw.nft("\n".join(lines))
-
-
-async def configure_primary(place: Place, eni: NetworkInterface, subnet: Subnet) -> None:
-    """What DHCP and the AMI do at boot: the primary ENI's address, the default route, forwarding."""
-    await place.ip(
-        [
-            "link set eth0 up",
-            f"addr add {eni.primary}/{subnet.cidr.prefixlen} dev eth0",
-            f"route add default via {subnet.gateway} dev eth0",
-        ]
-    )
-    await place.sysctl({"net/ipv4/ip_forward": 1, "net/ipv4/conf/all/send_redirects": 0})
-
-
-def _sysctls(link: WantedLink) -> dict[str, int]:
-    conf = f"net/ipv4/conf/{link.device}"
-    return {
-        f"{conf}/rp_filter": 1 if link.source_check else 0,
-        f"{conf}/proxy_arp": 1,
-        f"net/ipv4/neigh/{link.device}/proxy_delay": 0,
-    }
-
-
-def _counter(name: str) -> int:
-    lines = Path("/proc/thread-self/net/netstat").read_text().splitlines()
-    for names, values in zip(lines[::2], lines[1::2], strict=True):
-        found = dict(zip(names.split(), values.split(), strict=True))
-        if name in found:
-            return int(found[name])
-    return 0
-
-
-IGW_RULES = """
-table ip igw {
-  map in { type ipv4_addr : ipv4_addr; }
-  map out { type ipv4_addr : ipv4_addr; }
-  set known { type ipv4_addr; }
-  chain prerouting {
-    type nat hook prerouting priority dstnat; policy accept;
-    iifname "internet" dnat to ip daddr map @in
-  }
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    oifname "internet" snat to ip saddr map @out
-  }
-  chain forward {
-    type filter hook forward priority filter; policy accept;
-    iifname "vpc" ip saddr != @known counter drop
-  }
-}
-"""
+    async def _synced(self, region: RegionView) -> bool:
+        try:
+            await self.sync(region)
+        except (CommandError, OSError):
+            log.exception("the fabric could not follow the region; trying again in %s s", RETRY)
+            return False
+        return True

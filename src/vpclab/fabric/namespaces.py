@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -134,7 +135,7 @@ class Place:
         Raises:
             CommandError: it could not be started.
         """
-        return self._starter.submit(partial(self.spawn_here, argv, **popen)).result()
+        return self._starter.submit(partial(self._start, argv, **popen)).result()
 
     async def run(
         self,
@@ -164,22 +165,15 @@ class Place:
         try:
             os.write(files[0], script)
             os.lseek(files[0], 0, os.SEEK_SET)
-            loop = asyncio.get_running_loop()
-            starting = partial(
-                self.spawn_here, argv, stdin=files[0], stdout=files[1], stderr=files[2], env=env
-            )
-            process = await loop.run_in_executor(self._starter, starting)
+            process = await self._started(argv, files, env)
             try:
                 async with asyncio.timeout(timeout):
                     await _ended(process.pid)
             except TimeoutError:
-                raise CommandError(
-                    self.name, argv, f"took longer than {timeout} s and was killed", _text(files[2])
-                ) from None
+                reason = f"took longer than {timeout} s and was killed"
+                raise CommandError(self.name, argv, reason, _text(files[2])) from None
             finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+                _finish(process)
             done = Completed(process.returncode, _text(files[1]), _text(files[2]))
         finally:
             for fd in files:
@@ -190,12 +184,27 @@ class Place:
             raise CommandError(self.name, argv, reason, said, script.decode(errors="replace"))
         return done
 
-    def spawn_here(self, argv: Sequence[str], **popen: Any) -> subprocess.Popen[bytes]:
-        """As `spawn`, for a caller that already is in a thread of this place."""
+    async def _started(
+        self, argv: Sequence[str], files: Sequence[int], env: Mapping[str, str] | None
+    ) -> subprocess.Popen[bytes]:
+        stdin, stdout, stderr = files
+        begin = partial(
+            self._start, argv, stdin=stdin, stdout=stdout, stderr=stderr, env=env, process_group=0
+        )
+        starting = asyncio.get_running_loop().run_in_executor(self._starter, begin)
         try:
-            return subprocess.Popen(argv, **popen)
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped half-way; what it started must not be left behind.
+            _finish(await starting)
+            raise
+
+    def _start(self, argv: Sequence[str], **popen: Any) -> subprocess.Popen[bytes]:
+        try:
+            process: subprocess.Popen[bytes] = subprocess.Popen(argv, **popen)
         except OSError as error:
             raise CommandError(self.name, argv, f"could not start ({error.strerror or error})") from error
+        return process
 
     async def listen(
         self, address: str | IPv4Address, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
@@ -240,6 +249,14 @@ class Place:
 
     def __repr__(self) -> str:
         return f"Place({self.name!r})"
+
+
+def veth(name: str, peer: str, there: Namespaces, mtu: int, macs: tuple[str, str] | None = None) -> str:
+    """An `ip -batch` line: a veth pair whose other end is made directly there (moving one costs 20 ms)."""
+    mine, its = (f"address {mac}" for mac in macs) if macs else ("", "")
+    # `ip` takes a path for a namespace; ours is open in this process.
+    path = f"/proc/{os.getpid()}/fd/{there.net}"
+    return f"link add {name} mtu {mtu} {mine} type veth peer name {peer} mtu {mtu} {its} netns {path}"
 
 
 def write_sysctls(values: Mapping[str, int | str]) -> None:
@@ -293,6 +310,13 @@ async def _ended(pid: int) -> None:
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
+
+
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    """Kill it, with what it started, unless it has ended; reap it."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _text(fd: int) -> str:

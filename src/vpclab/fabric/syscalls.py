@@ -51,7 +51,7 @@ def setns(fd: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """Mount something in the calling thread's mount namespace."""
+    """Mount in the calling thread's mount namespace."""
     _checked(
         _libc.mount(source.encode(), target.encode(), kind.encode() or None, flags, data.encode() or None),
         f"mount({source}, {target}, {kind or 'bind'})",

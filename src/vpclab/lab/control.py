@@ -44,11 +44,15 @@ async def _way_in(lab: Lab, p: dict[str, Any]) -> Any:
 
 
 async def _spoofed(lab: Lab, _: dict[str, Any]) -> Any:
-    return await lab.fabric.spoofed()
+    return (await lab.fabric.counters()).spoofed
 
 
 async def _calls(lab: Lab, _: dict[str, Any]) -> Any:
-    return [{"at": c.at, "caller": c.caller, "action": c.action, "code": c.code} for c in lab.api.calls]
+    return [
+        {"at": c.at, "source": c.source, "instanceId": c.instance_id, "action": c.action, "code": c.code,
+         "seconds": c.seconds}
+        for c in lab.calls.calls()
+    ]  # fmt: skip
 
 
 async def _agent_kill(lab: Lab, p: dict[str, Any]) -> Any:

@@ -54,6 +54,7 @@ def main() -> None:
         instance_type=asked["instanceType"],
         env=asked["env"],
         delays=Delays() if asked["delays"] == "real" else NO_DELAYS,
+        throttle=asked["delays"] == "real",
     )
     asyncio.run(_run(settings, state.directory, state.control))
 

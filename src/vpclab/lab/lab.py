@@ -13,19 +13,12 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-
-from vpclab.aws.server import Ec2Api, ImdsApi, Server
-from vpclab.fabric.fabric import API_ADDRESS, CHECKIP_ADDRESS, IMDS_ADDRESS, Fabric
-from vpclab.fabric.namespaces import Place
+from vpclab.aws import CallLog, Serving, ec2_app, imds_app, serve
+from vpclab.fabric import AWS_API, IMDS, Fabric, Place
 from vpclab.lab.state import LabError, known_names
 from vpclab.node.node import Machine, Node, PodRecord, boot_machine, configure_network, make_node
 from vpclab.node.runtime import CniError
-from vpclab.region.study import launch_bastion, launch_node, study_region
-from vpclab.region.values import Delays
+from vpclab.region import Delays, Region, launch_bastion, launch_node, study_region
 
 Progress = Callable[[str], None]
 NO_DELAYS = Delays(attach=(0.0, 0.0), detach=(0.0, 0.0))
@@ -40,6 +33,7 @@ class LabSettings:
     instance_type: str = "t3.medium"
     env: Mapping[str, str] = field(default_factory=dict)
     delays: Delays = field(default_factory=Delays)
+    throttle: bool = True
 
 
 class Lab:
@@ -48,12 +42,12 @@ class Lab:
     def __init__(self, settings: LabSettings, directory: Path) -> None:
         self.settings = settings
         self._directory = directory
-        self.region, self.study = study_region(delays=settings.delays)
+        region = Region(delays=settings.delays, now=time.time(), throttle=settings.throttle)
+        self.region, self.study = study_region(region)
         self.fabric = Fabric()
+        self.calls = CallLog()
         self._stir = asyncio.Event()
-        self.api = Ec2Api(self.region, time.time, self._stir.set)
-        self.imds = ImdsApi(self.region, time.time, self._instance_at)
-        self._servers: list[Server] = []
+        self._servers: list[Serving] = []
         self._follower: asyncio.Task[None] | None = None
         self.machines: dict[str, Machine] = {}
 
@@ -71,10 +65,7 @@ class Lab:
         def say(text: str) -> None:
             progress(f"{time.monotonic() - began:5.1f} s  {text}")
 
-        self.region.advance(time.time())
-        await self.fabric.start(
-            [cidr for vpc in self.region.vpcs.values() for cidr in vpc.cidrs], self.region.subnets.values()
-        )
+        await self.fabric.start(self.region.vpcs.values())
         await self._serve()
         say("the VPC's router, the internet gateway and AWS's API are up")
         names = ["bastion", *(f"node{number}" for number in range(1, self.settings.nodes + 1))]
@@ -89,9 +80,9 @@ class Lab:
                 for name, instance in zip(names, instances, strict=True)
             )
         )
-        for machine in machines:
+        for machine, instance in zip(machines, instances, strict=True):
             self.machines[machine.name] = machine
-            self.fabric.add_instance(machine.instance_id, machine.place)
+            await self.fabric.add_instance(instance, machine.place)
         await self.fabric.sync(self.region)
         await asyncio.gather(*(configure_network(machine, self.region) for machine in machines))
         say(f"{len(machines)} instances have booted: {', '.join(names)}")
@@ -112,20 +103,15 @@ class Lab:
         if self._follower is not None:
             self._follower.cancel()
         await asyncio.gather(*(node.stop_agent(signal.SIGKILL) for node in self.nodes.values()))
-        for server in self._servers:
-            with contextlib.suppress(Exception):
-                await server.stop()
 
     async def _serve(self) -> None:
-        checkip = Starlette(routes=[Route("/{path:path}", _who_called, methods=["GET"])])
-        for place, address, app in (
-            (self.fabric.router, IMDS_ADDRESS, self.imds.app),
-            (self.fabric.internet, API_ADDRESS, self.api.app),
-            (self.fabric.internet, CHECKIP_ADDRESS, checkip),
-        ):
-            server = Server(app, await place.listen(address, 80))
-            server.start()
-            self._servers.append(server)
+        api = ec2_app(
+            self.region, time.time, instance_of=self._instance_of, log=self.calls, on_change=self._stir.set
+        )
+        imds = imds_app(self.region, time.time, self._instance_of)
+        places = self.fabric.places
+        for place, address, app in ((places["router"], IMDS, imds), (places["internet"], AWS_API, api)):
+            self._servers.append(await serve(app, await place.listen(address, 80)))
 
     async def _follow(self) -> None:
         """Keep the packets as the region says, whatever changes it: an API call, or time."""
@@ -140,10 +126,13 @@ class Lab:
             if self.region.drain_changes():
                 await self.fabric.sync(self.region)
 
-    def _instance_at(self, client: str) -> str | None:
+    def _instance_of(self, client: str) -> str | None:
+        """Whose a private or public address is."""
         address = IPv4Address(client)
         for eni in self.region.enis.values():
-            if eni.attachment is not None and any(address in network for network in eni.networks):
+            if eni.attachment is not None and (
+                eni.public_ip == address or any(address in n for n in eni.networks)
+            ):
                 return eni.attachment.instance_id
         return None
 
@@ -230,7 +219,9 @@ class Lab:
 
     def status(self) -> dict[str, Any]:
         """Everything, from EC2's view."""
-        calls = Counter(call.action for call in self.api.calls)
+        calls: Counter[str] = Counter()
+        for (action, _), count in self.calls.counts.items():
+            calls[action] += count
         return {
             "name": self.settings.name,
             "region": self.region.name,
@@ -240,7 +231,7 @@ class Lab:
                     "id": subnet.id,
                     "zone": subnet.zone,
                     "cidr": str(subnet.cidr),
-                    "free": self.region.available_addresses(subnet.id),
+                    "free": self.region.free_addresses(subnet.id),
                 }
                 for subnet in self.region.subnets.values()
             ],
@@ -279,9 +270,7 @@ class Lab:
     def way_in(self, name: str) -> dict[str, Any]:
         """How a process outside enters a machine, a pod, or a part of the fabric. Raises LabError."""
         parts: dict[str, Place] = {
-            "internet": self.fabric.internet,
-            "router": self.fabric.router,
-            "igw": self.fabric.igw,
+            **self.fabric.places,
             **{machine.name: machine.place for machine in self.machines.values()},
         }
         if name in parts:
@@ -313,7 +302,3 @@ class Lab:
         if node.agent_pid is None:
             node.start_agent()
         return {"node": name, "running": True}
-
-
-async def _who_called(request: Request) -> Response:
-    return PlainTextResponse(f"{request.client.host if request.client else '?'}\n")

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vpclab.fabric.fabric import API_ADDRESS, configure_primary
-from vpclab.fabric.namespaces import Place
-from vpclab.fabric.node_place import node_place
+from vpclab.fabric import AWS_API, Place, configure_primary, node_place
 from vpclab.node.conflist import CONF_DIR
 from vpclab.node.runtime import BIN_DIR, Runtime, Sandbox, add_with_patience
-from vpclab.region.region import Region
+from vpclab.region import Region
 from vpclab.region.study import CLUSTER
 
 STOCK_PLUGINS = Path("/usr/lib/cni")
@@ -127,7 +125,7 @@ class Node(Machine):
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with Path("/var/log/aws-routed-eni/agent.stderr").open("ab") as stderr:
-            return self.place.spawn_here(
+            return subprocess.Popen(
                 [sys.executable, "-m", "vpccni.agent"], env=self.agent_env, stdin=subprocess.DEVNULL, stdout=stderr,
                 stderr=stderr, start_new_session=True,
             )  # fmt: skip
@@ -184,7 +182,7 @@ def _has_conflist() -> bool:
 
 def _write_hosts(region: str) -> None:
     with Path("/etc/hosts").open("a") as hosts:
-        hosts.write(f"{API_ADDRESS} ec2.{region}.amazonaws.com\n")
+        hosts.write(f"{AWS_API} ec2.{region}.amazonaws.com\n")
 
 
 def _install_image() -> None:

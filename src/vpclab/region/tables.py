@@ -1,0 +1,210 @@
+"""What is in the region, and the indexes over it. One place writes: whatever changes is noted for the followers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+from vpclab.region.addresses import AddressSpace
+from vpclab.region.draws import Draws
+from vpclab.region.errors import not_found
+from vpclab.region.metadata_view import Lag, MetadataView
+from vpclab.region.schedule import Schedule
+from vpclab.region.values import (
+    Change,
+    Delays,
+    Instance,
+    InternetGateway,
+    NetworkInterface,
+    Resource,
+    SecurityGroup,
+    Subnet,
+    Tags,
+    Vpc,
+)
+
+PUBLIC_POOL = IPv4Network("203.0.113.0/24")
+"""Public addresses that the region gives out; RFC 5737 keeps them off the real internet."""
+PUBLIC_POOL_HEAD = 10
+"""The first ten are the lab's own: routers and the like."""
+
+Taggable = Vpc | Subnet | InternetGateway | SecurityGroup | Instance | NetworkInterface
+
+
+class Tables:
+    """The region's state. Values are replaced, never changed."""
+
+    def __init__(self, name: str, account: str, draws: Draws, delays: Delays, now: float) -> None:
+        self.name = name
+        self.account = account
+        self.draws = draws
+        self.delays = delays
+        self.now = now
+        self.schedule = Schedule()
+        self.metadata = MetadataView()
+        self.public_pool = AddressSpace(PUBLIC_POOL, head=PUBLIC_POOL_HEAD)
+        self.vpcs: dict[str, Vpc] = {}
+        self.subnets: dict[str, Subnet] = {}
+        self.gateways: dict[str, InternetGateway] = {}
+        self.groups: dict[str, SecurityGroup] = {}
+        self.instances: dict[str, Instance] = {}
+        self.enis: dict[str, NetworkInterface] = {}
+        self.spaces: dict[str, AddressSpace] = {}
+        self.enis_by_instance: dict[str, dict[str, None]] = {}
+        self.enis_by_subnet: dict[str, dict[str, None]] = {}
+        self.enis_by_attachment: dict[str, str] = {}
+        self.enis_by_mac: dict[str, str] = {}
+        self.holders: dict[tuple[str, IPv4Network], str] = {}
+        """By subnet and network: the ENI that an address or prefix is on."""
+        self.ordinals: dict[str, int] = {}
+        """Creation order, which pages of a listing go by."""
+        self.changes: dict[Change, None] = {}
+        self._made = 0
+
+    def new_id(self, prefix: str) -> str:
+        """A fresh id, with its place in the creation order."""
+        identifier = self.draws.identifier(prefix)
+        self._made += 1
+        self.ordinals[identifier] = self._made
+        return identifier
+
+    def new_mac(self) -> str:
+        """A MAC that no ENI has."""
+        mac = self.draws.mac()
+        while mac in self.enis_by_mac:
+            mac = self.draws.mac()
+        return mac
+
+    def delay(self, between: tuple[float, float]) -> float:
+        """A drawn delay, in seconds."""
+        return self.draws.uniform(*between)
+
+    def note(self, resource: Resource, identifier: str) -> None:
+        """Tell the followers that this is different now."""
+        self.changes[Change(resource, identifier)] = None
+
+    def put_vpc(self, vpc: Vpc) -> Vpc:
+        """Add or replace."""
+        self.vpcs[vpc.id] = vpc
+        self.note(Resource.VPC, vpc.id)
+        return vpc
+
+    def put_subnet(self, subnet: Subnet) -> Subnet:
+        """Add or replace; a new one gets its accounting."""
+        self.subnets[subnet.id] = subnet
+        if subnet.id not in self.spaces:
+            self.spaces[subnet.id] = AddressSpace(subnet.cidr)
+            self.enis_by_subnet[subnet.id] = {}
+        self.note(Resource.SUBNET, subnet.id)
+        return subnet
+
+    def put_gateway(self, gateway: InternetGateway) -> InternetGateway:
+        """Add or replace."""
+        self.gateways[gateway.id] = gateway
+        self.note(Resource.INTERNET_GATEWAY, gateway.id)
+        return gateway
+
+    def put_group(self, group: SecurityGroup) -> SecurityGroup:
+        """Add or replace."""
+        self.groups[group.id] = group
+        self.note(Resource.SECURITY_GROUP, group.id)
+        return group
+
+    def drop_group(self, identifier: str) -> None:
+        """Remove."""
+        del self.groups[identifier]
+        self._forget(identifier)
+        self.note(Resource.SECURITY_GROUP, identifier)
+
+    def put_instance(self, instance: Instance) -> Instance:
+        """Add or replace."""
+        self.instances[instance.id] = instance
+        self.enis_by_instance.setdefault(instance.id, {})
+        self.note(Resource.INSTANCE, instance.id)
+        return instance
+
+    def drop_instance(self, identifier: str) -> None:
+        """Remove one that has no ENIs any more."""
+        del self.instances[identifier]
+        del self.enis_by_instance[identifier]
+        self.metadata.forget(identifier)
+        self._forget(identifier)
+        self.note(Resource.INSTANCE, identifier)
+
+    def put_eni(self, eni: NetworkInterface) -> NetworkInterface:
+        """Add or replace, indexes and IMDS's view included. The subnet's accounting is the caller's."""
+        before = self.enis.get(eni.id)
+        self.enis[eni.id] = eni
+        self._index(before, eni)
+        return eni
+
+    def drop_eni(self, eni: NetworkInterface) -> None:
+        """Remove, giving its addresses back."""
+        self.spaces[eni.subnet_id].release(eni.networks)
+        self.release_public_ip(eni)
+        del self.enis[eni.id]
+        self._index(eni, None)
+        self._forget(eni.id)
+
+    def release_public_ip(self, eni: NetworkInterface) -> None:
+        """Give its public address, if it has one, back to the pool."""
+        if eni.public_ip is not None:
+            self.public_pool.release((IPv4Network(eni.public_ip),))
+
+    def taggable(self, identifier: str) -> Taggable:
+        """Whatever has this id. Raises the id's NotFound."""
+        for table in (self.enis, self.instances, self.subnets, self.vpcs, self.groups, self.gateways):
+            if identifier in table:
+                found: Taggable = table[identifier]
+                return found
+        raise not_found(identifier)
+
+    def put_tags(self, identifier: str, tags: Tags) -> None:
+        """Replace all tags of whatever has this id. Raises the id's NotFound."""
+        match self.taggable(identifier):
+            case NetworkInterface() as eni:
+                self.put_eni(replace(eni, tags=tags))
+            case Instance() as instance:
+                self.put_instance(replace(instance, tags=tags))
+            case Subnet() as subnet:
+                self.put_subnet(replace(subnet, tags=tags))
+            case Vpc() as vpc:
+                self.put_vpc(replace(vpc, tags=tags))
+            case SecurityGroup() as group:
+                self.put_group(replace(group, tags=tags))
+            case InternetGateway() as gateway:
+                self.put_gateway(replace(gateway, tags=tags))
+
+    def holder(self, subnet_id: str, address: IPv4Address) -> NetworkInterface | None:
+        """The ENI that an address is on, by itself or within a prefix."""
+        single = IPv4Network(address)
+        found = self.holders.get((subnet_id, single)) or self.holders.get(
+            (subnet_id, single.supernet(new_prefix=28))
+        )
+        return None if found is None else self.enis[found]
+
+    def _forget(self, identifier: str) -> None:
+        self.ordinals.pop(identifier, None)
+
+    def _index(self, before: NetworkInterface | None, after: NetworkInterface | None) -> None:
+        if before is not None:
+            self.enis_by_subnet[before.subnet_id].pop(before.id, None)
+            self.enis_by_mac.pop(before.mac, None)
+            for network in before.networks:
+                self.holders.pop((before.subnet_id, network), None)
+            if before.attachment is not None:
+                self.enis_by_instance[before.attachment.instance_id].pop(before.id, None)
+                self.enis_by_attachment.pop(before.attachment.id, None)
+        if after is not None:
+            self.enis_by_subnet[after.subnet_id][after.id] = None
+            self.enis_by_mac[after.mac] = after.id
+            for network in after.networks:
+                self.holders[after.subnet_id, network] = after.id
+            if after.attachment is not None:
+                self.enis_by_instance[after.attachment.instance_id][after.id] = None
+                self.enis_by_attachment[after.attachment.id] = after.id
+        either = after or before
+        if either is not None:
+            lag = Lag(self.now, self.delay(self.delays.imds), self.delay(self.delays.imds_mac_linger))
+            self.metadata.note(before, after, lag)
+            self.note(Resource.ENI, either.id)
