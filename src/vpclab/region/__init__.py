@@ -1,1 +1,85 @@
-"""The VPC as AWS defines it: pure and deterministic; time and randomness are given to it."""
+"""The VPC as AWS defines it: pure and deterministic; time and randomness are given to it.
+
+    region = Region(name, account, seed=0, delays=Delays(), limits=known_limits, now=0.0, throttle=True)
+    region, study = study_region(region=None)         # the study's VPC; launch_bastion(region, study), launch_node(region, study, index)
+
+Time, in seconds since the epoch (clients compare it with their own clock on the wire):
+    region.advance(now); region.next_due() -> float | None; region.now
+Following it: region.drain_changes() -> tuple[Change, ...]; a Change says only that the resource is different: read it again.
+
+Reading: vpcs, subnets, internet_gateways, groups, instances, enis are live mappings by id;
+    vpc(id), subnet(id), security_group(id), instance(id), eni(id) raise ApiError (NotFound);
+    enis_of(instance_id) by device index, attaching and detaching ones included; enis_in(subnet_id); primary_eni(instance_id);
+    eni_with(subnet_id, address); instance_at(address); instance_named(name); internet_gateway_of(vpc_id);
+    free_addresses(subnet_id); limits(instance_type); zones;
+    describe.vpcs|subnets|internet_gateways|security_groups|instances|network_interfaces(Query(ids, filters, max_results, next_token)) -> Page.
+Writing (ApiError with EC2's code, and then nothing has changed):
+    create_vpc(cidr, tags=); associate_vpc_cidr(vpc_id, cidr); create_subnet(vpc_id, zone, cidr, public=, map_public_ip_on_launch=, tags=);
+    create_internet_gateway(vpc_id, tags=);
+    create_security_group(vpc_id, name, description, tags=); delete_security_group(id);
+    authorize_ingress|authorize_egress|revoke_ingress|revoke_egress(group_id, rules);
+    run_instance(type, subnet_id, groups=, name=, tags=, private_ip=, associate_public_ip=) -> Instance; terminate_instance(id);
+    create_network_interface(subnet_id, groups=, private_ip=, wanted=Wanted(count|addresses|prefix_count|prefixes), description=, tags=);
+    attach_network_interface(eni_id, instance_id, device_index, network_card=) -> Attachment;
+    detach_network_interface(attachment_id, force=); delete_network_interface(eni_id);
+    modify_network_interface(eni_id, description=, groups=, source_dest_check=, delete_on_termination=(attachment_id, bool));
+    assign_private_ip_addresses(eni_id, Wanted(...), allow_reassignment=) -> Claimed (only what is new);
+    unassign_private_ip_addresses(eni_id, addresses=, prefixes=); create_tags(ids, tags); delete_tags(ids, {key: value | None}).
+Calls on the wire only: region.gate (throttle, rates, latency, faults); region.fault(action, code, message, status=, count=1, rate=).
+IMDS: imds_document(region, instance_id, "meta-data/mac", now, role=NODE_ROLE) -> str | None.
+"""
+
+from vpclab.region.claims import Claimed, Wanted
+from vpclab.region.describe import Query
+from vpclab.region.filters import Page
+from vpclab.region.gate import Latency, Rate
+from vpclab.region.imds import imds_document
+from vpclab.region.region import Region
+from vpclab.region.study import Study, launch_bastion, launch_node, study_region
+from vpclab.region.values import (
+    ApiError,
+    Attachment,
+    AttachmentStatus,
+    Change,
+    Delays,
+    EniStatus,
+    Instance,
+    InstanceState,
+    InternetGateway,
+    NetworkInterface,
+    Resource,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+    Vpc,
+)
+
+__all__ = [
+    "ApiError",
+    "Attachment",
+    "AttachmentStatus",
+    "Change",
+    "Claimed",
+    "Delays",
+    "EniStatus",
+    "Instance",
+    "InstanceState",
+    "InternetGateway",
+    "Latency",
+    "NetworkInterface",
+    "Page",
+    "Query",
+    "Rate",
+    "Region",
+    "Resource",
+    "SecurityGroup",
+    "SecurityGroupRule",
+    "Study",
+    "Subnet",
+    "Vpc",
+    "Wanted",
+    "imds_document",
+    "launch_bastion",
+    "launch_node",
+    "study_region",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from vpclab.region.addresses import PREFIX_LENGTH, AddressSpace
@@ -55,7 +55,7 @@ class Claimed:
 
 def claim(space: AddressSpace, wanted: Wanted) -> Claimed:
     """Take from the subnet what the call adds to an existing ENI. Raises ApiError, with nothing taken."""
-    _check_explicit(space, (*map(IPv4Network, wanted.addresses), *wanted.prefixes))
+    check_explicit(space, (*map(IPv4Network, wanted.addresses), *wanted.prefixes))
     if wanted.prefix_count > space.free_prefixes:
         raise _no_free_prefix()
     if wanted.count > space.free:
@@ -63,13 +63,13 @@ def claim(space: AddressSpace, wanted: Wanted) -> Claimed:
             "InsufficientFreeAddressesInSubnet",
             "The specified subnet does not have enough free addresses to satisfy the request.",
         )
-    for address in wanted.addresses:
-        space.take(IPv4Network(address))
-    for prefix in wanted.prefixes:
-        space.take(prefix)
+    for network in (*map(IPv4Network, wanted.addresses), *wanted.prefixes):
+        space.take(network)
+    # Prefixes before addresses: the lowest free address would spoil the lowest free /28.
+    prefixes = space.take_lowest_prefixes(wanted.prefix_count)
     return Claimed(
         addresses=wanted.addresses + space.take_lowest(wanted.count),
-        prefixes=wanted.prefixes + space.take_lowest_prefixes(wanted.prefix_count),
+        prefixes=wanted.prefixes + prefixes,
     )
 
 
@@ -85,30 +85,33 @@ def claim_new(
     if primary is not None and primary in wanted.addresses:
         raise invalid(f"Address {primary} is given twice")
     explicit = () if primary is None else (IPv4Network(primary),)
-    _check_explicit(space, (*explicit, *map(IPv4Network, wanted.addresses), *wanted.prefixes))
+    check_explicit(space, (*explicit, *map(IPv4Network, wanted.addresses), *wanted.prefixes))
     needed = 1 + wanted.count + len(wanted.addresses) + 16 * (wanted.prefix_count + len(wanted.prefixes))
     if needed > space.free:
         raise invalid("There aren't sufficient free Ipv4 addresses or prefixes")
-    # Prefixes before the primary: it would otherwise spoil the lowest free /28.
-    for network in explicit:
-        space.take(network)
+    if primary is None:
+        claimed = claim(space, replace(wanted, count=wanted.count + 1))
+        # The lowest of those that EC2 chose; explicit ones stand before them.
+        chosen = len(wanted.addresses)
+        return claimed.addresses[chosen], replace(
+            claimed, addresses=claimed.addresses[:chosen] + claimed.addresses[chosen + 1 :]
+        )
+    space.take(IPv4Network(primary))
     try:
-        claimed = claim(space, wanted)
+        return primary, claim(space, wanted)
     except ApiError:
         space.release(explicit)
         raise
-    if primary is not None:
-        return primary, claimed
-    return space.take_lowest(1)[0], claimed
 
 
-def _check_explicit(space: AddressSpace, networks: tuple[IPv4Network, ...]) -> None:
+def check_explicit(space: AddressSpace, networks: tuple[IPv4Network, ...]) -> None:
+    """Raises ApiError if one of these is outside the subnet, reserved, in use or within another of them."""
     for network in networks:
         if not network.subnet_of(space.cidr):
             raise invalid(
                 f"Address {_named(network)} does not fall within the subnet's address range {space.cidr}"
             )
-        if network.prefixlen == IPv4Network(0).prefixlen and space.is_reserved(network.network_address):
+        if network.prefixlen == network.max_prefixlen and space.is_reserved(network.network_address):
             raise invalid(f"Address {_named(network)} is in subnet's reserved address range")
         if not space.is_free(network):
             raise ApiError("InvalidIPAddress.InUse", f"Address {_named(network)} is in use.")

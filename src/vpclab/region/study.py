@@ -1,82 +1,118 @@
-"""The default region: the study's (ap-northeast-2, 192.168.0.0/16, three zones, a bastion, a node group)."""
+"""The study's world: one VPC, three zones, a bastion and a node group (walkthrough, "The infrastructure")."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from vpclab.region.region import ANYWHERE, Region
-from vpclab.region.values import Delays, Instance, SecurityGroupRule, Subnet, Vpc
+from vpclab.region.region import Region
+from vpclab.region.values import Instance, InternetGateway, SecurityGroupRule, Subnet, Tags, Vpc
 
 CLUSTER = "myeks"
-ZONES = ("a", "b", "c")
+NODE_GROUP = "ng1"
+VPC_CIDR = IPv4Network("192.168.0.0/16")
+PUBLIC_CIDRS = tuple(IPv4Network(f"192.168.{n}.0/24") for n in (1, 2, 3))
+PRIVATE_CIDRS = tuple(IPv4Network(f"192.168.{n}.0/24") for n in (11, 12, 13))
+ANYWHERE = IPv4Network("0.0.0.0/0")
+BASTION_NAME = f"{CLUSTER}-bastion-EC2"
 BASTION_ADDRESS = IPv4Address("192.168.1.100")
 BASTION_TYPE = "t3.small"
+NODE_NAME = f"{CLUSTER}-{NODE_GROUP}-Node"
+NODE_TYPE = "t3.medium"
+NODE_ROLE = f"{CLUSTER}-{NODE_GROUP}-NodeInstanceRole"
+SSH = 22
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The parts that somebody asks for later."""
+    """What `study_region` made; subnets by zone: a, b, c."""
 
     vpc: Vpc
     public: tuple[Subnet, ...]
     private: tuple[Subnet, ...]
+    internet_gateway: InternetGateway
     bastion_group: str
     node_group: str
 
 
-def study_region(*, delays: Delays | None = None, seed: int = 0) -> tuple[Region, Study]:
-    """The region before any instance runs."""
-    region = Region(delays=delays, seed=seed)
-    vpc = region.create_vpc(IPv4Network("192.168.0.0/16"), {"Name": f"{CLUSTER}-VPC"})
+def build(region: Region) -> Study:
+    """Make the study's VPC in a region, without instances."""
+    vpc = region.create_vpc(VPC_CIDR, tags={"Name": f"{CLUSTER}-VPC"})
+    gateway = region.create_internet_gateway(vpc.id, tags={"Name": f"{CLUSTER}-IGW"})
+    in_cluster = {f"kubernetes.io/cluster/{CLUSTER}": "shared"}
     public = tuple(
         region.create_subnet(
             vpc.id,
-            f"{region.name}{zone}",
-            IPv4Network(f"192.168.{number}.0/24"),
+            zone,
+            cidr,
             public=True,
-            tags={"Name": f"{CLUSTER}-PublicSubnet{number}", "kubernetes.io/role/elb": "1"},
+            map_public_ip_on_launch=True,
+            tags={"Name": f"{CLUSTER}-PublicSubnet{n}", "kubernetes.io/role/elb": "1", **in_cluster},
         )
-        for number, zone in enumerate(ZONES, 1)
+        for n, (zone, cidr) in enumerate(zip(region.zones, PUBLIC_CIDRS, strict=False), start=1)
     )
     private = tuple(
         region.create_subnet(
             vpc.id,
-            f"{region.name}{zone}",
-            IPv4Network(f"192.168.{10 + number}.0/24"),
-            tags={"Name": f"{CLUSTER}-PrivateSubnet{number}", "kubernetes.io/role/internal-elb": "1"},
+            zone,
+            cidr,
+            tags={
+                "Name": f"{CLUSTER}-PrivateSubnet{n}",
+                "kubernetes.io/role/internal-elb": "1",
+                **in_cluster,
+            },
         )
-        for number, zone in enumerate(ZONES, 1)
+        for n, (zone, cidr) in enumerate(zip(region.zones, PRIVATE_CIDRS, strict=False), start=1)
     )
-    bastion = region.create_security_group(
-        vpc.id, f"{CLUSTER}-EC2-SG", "the bastion's", {"Name": f"{CLUSTER}-EC2-SG"}
-    )
-    region.authorize(
+    bastion = region.create_security_group(vpc.id, f"{CLUSTER}-bastion-SG", "ssh and ping to the bastion")
+    region.authorize_ingress(
         bastion.id,
-        [SecurityGroupRule("tcp", 22, 22, ANYWHERE), SecurityGroupRule("icmp", -1, -1, ANYWHERE)],
+        (
+            SecurityGroupRule("tcp", SSH, SSH, cidr=ANYWHERE),
+            SecurityGroupRule("icmp", cidr=ANYWHERE),
+        ),
     )
+    # Nodes take traffic from each other alone: the bastion's ping fails until it is authorised (W8).
     nodes = region.create_security_group(
-        vpc.id, f"eksctl-{CLUSTER}-nodegroup-ng1-remoteAccess", "the node group's", {"Name": "ng1"}
+        vpc.id,
+        f"{CLUSTER}-{NODE_GROUP}-NodeGroup-SG",
+        "between the nodes of the node group",
+        tags={f"kubernetes.io/cluster/{CLUSTER}": "owned"},
     )
-    region.authorize(nodes.id, [SecurityGroupRule(group_id=nodes.id)])
-    return region, Study(vpc, public, private, bastion.id, nodes.id)
+    region.authorize_ingress(nodes.id, (SecurityGroupRule(group_id=nodes.id),))
+    return Study(vpc, public, private, gateway, bastion.id, nodes.id)
+
+
+def study_region(region: Region | None = None) -> tuple[Region, Study]:
+    """A region (a new one if none is given) with the study's VPC in it."""
+    region = Region() if region is None else region
+    return region, build(region)
 
 
 def launch_bastion(region: Region, study: Study) -> Instance:
-    """The host that a person works from."""
+    """The host that a person works on: 192.168.1.100 with a public address."""
     return region.run_instance(
-        BASTION_TYPE, study.public[0].id, (study.bastion_group,), private_ip=BASTION_ADDRESS,
-        tags={"Name": f"{CLUSTER}-bastion-EC2"},
-    )  # fmt: skip
+        BASTION_TYPE,
+        study.public[0].id,
+        groups=(study.bastion_group,),
+        name=BASTION_NAME,
+        private_ip=BASTION_ADDRESS,
+        associate_public_ip=True,
+    )
 
 
-def launch_node(region: Region, study: Study, index: int, instance_type: str) -> Instance:
-    """A node of the group, the zones in turn."""
-    subnet = study.public[index % len(study.public)]
-    tags = {
-        "Name": f"{CLUSTER}-ng1-Node",
+def launch_node(region: Region, study: Study, index: int, instance_type: str = NODE_TYPE) -> Instance:
+    """The node group's node number `index` (from 0), zone by zone in turn, with a public address."""
+    tags: Tags = {
         f"kubernetes.io/cluster/{CLUSTER}": "owned",
         "eks:cluster-name": CLUSTER,
-        "eks:nodegroup-name": "ng1",
+        "eks:nodegroup-name": NODE_GROUP,
     }
-    return region.run_instance(instance_type, subnet.id, (study.node_group,), tags=tags)
+    return region.run_instance(
+        instance_type,
+        study.public[index % len(study.public)].id,
+        groups=(study.node_group,),
+        name=NODE_NAME,
+        tags=tags,
+        associate_public_ip=True,
+    )

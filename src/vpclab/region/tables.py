@@ -141,11 +141,15 @@ class Tables:
     def drop_eni(self, eni: NetworkInterface) -> None:
         """Remove, giving its addresses back."""
         self.spaces[eni.subnet_id].release(eni.networks)
-        if eni.public_ip is not None:
-            self.public_pool.release((IPv4Network(eni.public_ip),))
+        self.release_public_ip(eni)
         del self.enis[eni.id]
         self._index(eni, None)
         self._forget(eni.id)
+
+    def release_public_ip(self, eni: NetworkInterface) -> None:
+        """Give its public address, if it has one, back to the pool."""
+        if eni.public_ip is not None:
+            self.public_pool.release((IPv4Network(eni.public_ip),))
 
     def taggable(self, identifier: str) -> Taggable:
         """Whatever has this id. Raises the id's NotFound."""

@@ -12,13 +12,18 @@ Tags = Mapping[str, str]
 NO_TAGS: Tags = MappingProxyType({})
 
 
+def frozen(tags: Tags) -> Tags:
+    """A copy that stays as it is."""
+    return MappingProxyType(dict(tags))
+
+
 @dataclass(frozen=True, slots=True)
 class Vpc:
     """A virtual private cloud; `cidrs[0]` is the primary CIDR block."""
 
     id: str
     cidrs: tuple[IPv4Network, ...]
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class Subnet:
     cidr: IPv4Network
     public: bool = False
     map_public_ip_on_launch: bool = False
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict, hash=False)
 
     @property
     def gateway(self) -> IPv4Address:
@@ -45,7 +50,7 @@ class InternetGateway:
 
     id: str
     vpc_id: str
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class SecurityGroup:
     description: str = ""
     ingress: tuple[SecurityGroupRule, ...] = ()
     egress: tuple[SecurityGroupRule, ...] = ()
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict, hash=False)
 
 
 class EniStatus(enum.Enum):
@@ -120,7 +125,7 @@ class NetworkInterface:
     public_ip: IPv4Address | None = None
     source_dest_check: bool = True
     description: str = ""
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict, hash=False)
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
@@ -148,7 +153,7 @@ class Instance:
     zone: str
     state: InstanceState
     launched_at: float
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:

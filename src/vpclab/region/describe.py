@@ -1,0 +1,113 @@
+"""The Describe calls: by ids or filters, in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from vpclab.region import readers
+from vpclab.region.errors import contradiction, invalid, not_found
+from vpclab.region.filters import Described, Filters, Page, Reader, matching, paged
+from vpclab.region.tables import Tables
+from vpclab.region.values import Instance, InternetGateway, NetworkInterface, SecurityGroup, Subnet, Vpc
+
+T = TypeVar("T", bound=Described)
+MIN_PAGE, MAX_PAGE = 5, 1000
+"""MaxResults of the Describe calls (EC2 API reference)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to describe: these ids or all; of them those that match; in pages of `max_results` or at once."""
+
+    ids: tuple[str, ...] = ()
+    filters: Filters = field(default_factory=dict, hash=False)
+    max_results: int | None = None
+    next_token: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is asked for at once: a dearer call (aws-emulation 4.3)."""
+        return not self.ids and not self.filters and self.max_results is None
+
+
+ALL = Query()
+
+
+class Describe:
+    """Operations that only read.
+
+    Each raises ApiError: the id's NotFound, InvalidParameterValue (filter, page size, token), InvalidParameterCombination (ids
+    with a page size).
+    """
+
+    def __init__(self, tables: Tables, enis_of: Callable[[str], tuple[NetworkInterface, ...]]) -> None:
+        self._tables = tables
+        self._of_vpcs = readers.of_vpcs(tables.account)
+        self._of_subnets = readers.of_subnets(tables)
+        self._of_gateways = readers.of_internet_gateways(tables.account)
+        self._of_groups = readers.of_security_groups(tables.account)
+        self._of_enis = readers.of_enis(tables)
+        self._of_instances = readers.of_instances(tables, enis_of)
+
+    def vpcs(self, query: Query = ALL) -> Page[Vpc]:
+        """DescribeVpcs."""
+        return self._page("vpc", self._tables.vpcs, query, self._of_vpcs)
+
+    def subnets(self, query: Query = ALL) -> Page[Subnet]:
+        """DescribeSubnets."""
+        return self._page("subnet", self._tables.subnets, query, self._of_subnets)
+
+    def internet_gateways(self, query: Query = ALL) -> Page[InternetGateway]:
+        """DescribeInternetGateways."""
+        return self._page("igw", self._tables.gateways, query, self._of_gateways)
+
+    def security_groups(self, query: Query = ALL) -> Page[SecurityGroup]:
+        """DescribeSecurityGroups."""
+        return self._page("sg", self._tables.groups, query, self._of_groups)
+
+    def instances(self, query: Query = ALL) -> Page[Instance]:
+        """DescribeInstances: a terminated one for an hour more."""
+        return self._page("i", self._tables.instances, query, self._of_instances)
+
+    def network_interfaces(self, query: Query = ALL) -> Page[NetworkInterface]:
+        """DescribeNetworkInterfaces."""
+        return self._page("eni", self._tables.enis, query, self._of_enis, self._candidates(query))
+
+    def _candidates(self, query: Query) -> Iterable[NetworkInterface]:
+        """By index where a filter names instances or subnets outright: a region has many ENIs, a node few."""
+        for name, index in (
+            ("attachment.instance-id", self._tables.enis_by_instance),
+            ("subnet-id", self._tables.enis_by_subnet),
+        ):
+            values = query.filters.get(name, ())
+            if values and not any(set(value) & set("*?\\") for value in values):
+                keys = {key for value in values for key in index.get(value, ())}
+                return [self._tables.enis[key] for key in sorted(keys, key=self._tables.ordinals.__getitem__)]
+        return self._tables.enis.values()
+
+    def _page(
+        self,
+        kind: str,
+        table: Mapping[str, T],
+        query: Query,
+        of_kind: Mapping[str, Reader[T]],
+        candidates: Iterable[T] | None = None,
+    ) -> Page[T]:
+        if query.max_results is not None:
+            if query.ids:
+                raise contradiction("The parameter MaxResults cannot be used with a list of ids")
+            if not MIN_PAGE <= query.max_results <= MAX_PAGE:
+                raise invalid(
+                    f"Value ( {query.max_results} ) for parameter maxResults is invalid. Expecting {MIN_PAGE} to {MAX_PAGE}."
+                )
+        if query.ids:
+            missing = next((wanted for wanted in query.ids if wanted not in table), None)
+            if missing is not None:
+                raise not_found(missing, kind)
+            candidates = [table[wanted] for wanted in dict.fromkeys(query.ids)]
+        elif candidates is None:
+            candidates = table.values()
+        found = matching(candidates, query.filters, of_kind)
+        return paged(found, self._tables.ordinals, query.max_results, query.next_token)

@@ -1,0 +1,128 @@
+"""What a call meets before it is looked at: injected faults, the account's rate limits; and how long a call takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from vpclab.region.draws import Draws
+from vpclab.region.values import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A token bucket: calls at once, and calls more a second."""
+
+    size: float
+    refill: float
+
+
+# Per account and region; aws-emulation 4.3.
+_ENI_MUTATION = Rate(100, 5)
+RATES: Mapping[str, Rate] = MappingProxyType(
+    {
+        "CreateNetworkInterface": _ENI_MUTATION,
+        "DeleteNetworkInterface": _ENI_MUTATION,
+        "ModifyNetworkInterfaceAttribute": _ENI_MUTATION,
+        "AssignPrivateIpAddresses": _ENI_MUTATION,
+        "UnassignPrivateIpAddresses": _ENI_MUTATION,
+        "AssignIpv6Addresses": _ENI_MUTATION,
+        "CreateTags": Rate(100, 10),
+        "DeleteTags": Rate(100, 10),
+        "RunInstances": Rate(5, 2),
+        "TerminateInstances": Rate(100, 5),
+        "CreateSubnetCidrReservation": Rate(5, 1),
+    }
+)
+MUTATING = Rate(50, 5)
+DESCRIBE = Rate(100, 20)
+DESCRIBE_ALL = Rate(50, 10)
+"""DescribeInstances, DescribeNetworkInterfaces and DescribeSecurityGroups without ids, filters or pages."""
+COSTLY_WHEN_WHOLE = frozenset({"DescribeInstances", "DescribeNetworkInterfaces", "DescribeSecurityGroups"})
+
+
+@dataclass(slots=True)
+class _Bucket:
+    rate: Rate
+    tokens: float
+    at: float
+
+    def take(self, now: float) -> bool:
+        self.tokens = min(self.rate.size, self.tokens + max(0.0, now - self.at) * self.rate.refill)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(slots=True)
+class Fault:
+    """An error to answer with: the next `count` calls of the action, or each with the probability `rate`."""
+
+    action: str
+    error: ApiError
+    count: int | None = None
+    rate: float | None = None
+
+
+@dataclass(slots=True)
+class Latency:
+    """Seconds that calls take; a range is drawn from uniformly."""
+
+    every: tuple[float, float] = (0.0, 0.0)
+    by_action: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+class Gate:
+    """One account's gate. `throttle` may be switched at any time, `rates` replaced, `latency` set."""
+
+    def __init__(self, draws: Draws, account: str, *, throttle: bool = True) -> None:
+        self.throttle = throttle
+        self.rates: dict[str, Rate] = dict(RATES)
+        self.latency = Latency()
+        self.faults: list[Fault] = []
+        self._draws = draws
+        self._account = account
+        self._buckets: dict[str, _Bucket] = {}
+
+    def admit(self, action: str, now: float, *, whole: bool = False) -> None:
+        """Let a call in. `whole`: it describes without ids, filters or pages. Raises ApiError: a fault's, or throttling."""
+        self._fail(action)
+        if self.throttle and not self._bucket(action, now, whole=whole).take(now):
+            raise ApiError(
+                "RequestLimitExceeded",
+                f"Request limit exceeded. Account {self._account} has been throttled on ec2:{action} "
+                "because it exceeded its request rate limit.",
+                status=503,
+            )
+
+    def call_seconds(self, action: str) -> float:
+        """How long this call is to take."""
+        return self._draws.uniform(*self.latency.by_action.get(action, self.latency.every))
+
+    def _bucket(self, action: str, now: float, *, whole: bool) -> _Bucket:
+        if action.startswith("Describe"):
+            costly = whole and action in COSTLY_WHEN_WHOLE
+            # One bucket for all reads but those that read everything (4.3).
+            name, rate = (action, DESCRIBE_ALL) if costly else ("Describe*", DESCRIBE)
+        else:
+            name, rate = action, MUTATING
+        if name not in self._buckets:
+            rate = self.rates.get(name, rate)
+            self._buckets[name] = _Bucket(rate, rate.size, now)
+        return self._buckets[name]
+
+    def _fail(self, action: str) -> None:
+        for fault in self.faults:
+            if fault.action not in (action, "*"):
+                continue
+            if fault.rate is not None and not self._draws.chance(fault.rate):
+                continue
+            if fault.count is not None:
+                fault.count -= 1
+                if not fault.count:
+                    self.faults.remove(fault)
+            error = fault.error
+            raise ApiError(error.code, error.message, error.status)

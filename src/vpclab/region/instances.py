@@ -1,0 +1,133 @@
+"""Instances: launched with a primary ENI, and terminated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from vpclab.region.capacity import Capacity
+from vpclab.region.enis import Interfaces
+from vpclab.region.errors import not_found
+from vpclab.region.tables import Tables
+from vpclab.region.values import (
+    NO_TAGS,
+    ApiError,
+    Attachment,
+    AttachmentStatus,
+    EniStatus,
+    Instance,
+    InstanceState,
+    NetworkInterface,
+    Tags,
+    frozen,
+)
+
+REMEMBERED = 3600.0
+"""Seconds for which a terminated instance is still described."""
+
+
+class Instances:
+    """Operations on them."""
+
+    def __init__(self, tables: Tables, interfaces: Interfaces, capacity: Capacity) -> None:
+        self._tables = tables
+        self._interfaces = interfaces
+        self._capacity = capacity
+
+    def get(self, instance_id: str) -> Instance:
+        """By id. Raises ApiError: InvalidInstanceID.NotFound."""
+        try:
+            return self._tables.instances[instance_id]
+        except KeyError:
+            raise not_found(instance_id, "i") from None
+
+    def run(
+        self,
+        instance_type: str,
+        subnet_id: str,
+        *,
+        groups: Sequence[str] = (),
+        name: str = "",
+        tags: Tags = NO_TAGS,
+        private_ip: IPv4Address | None = None,
+        associate_public_ip: bool | None = None,
+    ) -> Instance:
+        """Launch: a primary ENI at device index 0, deleted on termination; running after a drawn delay.
+
+        `associate_public_ip` None means what the subnet says. Raises ApiError: InvalidParameterValue (type),
+        AddressLimitExceeded (public addresses), and as creating an ENI does.
+        """
+        self._capacity.of(instance_type)
+        wants_public = associate_public_ip
+        if wants_public is None and subnet_id in self._tables.subnets:
+            wants_public = self._tables.subnets[subnet_id].map_public_ip_on_launch
+        if wants_public and not self._tables.public_pool.free:
+            raise ApiError("AddressLimitExceeded", "The region has no public address left.")
+        eni = self._interfaces.create(subnet_id, groups=groups, private_ip=private_ip)
+        if name:
+            tags = {**tags, "Name": name}
+        instance = self._tables.put_instance(
+            Instance(
+                id=self._tables.new_id("i"),
+                type=instance_type,
+                subnet_id=subnet_id,
+                vpc_id=eni.vpc_id,
+                zone=eni.zone,
+                state=InstanceState.PENDING,
+                launched_at=self._tables.now,
+                tags=frozen(tags),
+            )
+        )
+        attachment = Attachment(
+            id=self._tables.new_id("eni-attach"),
+            instance_id=instance.id,
+            device_index=0,
+            network_card=0,
+            status=AttachmentStatus.ATTACHED,
+            attached_at=self._tables.now,
+            delete_on_termination=True,
+        )
+        public_ip = self._tables.public_pool.take_lowest(1)[0] if wants_public else None
+        self._tables.put_eni(
+            replace(eni, status=EniStatus.IN_USE, attachment=attachment, public_ip=public_ip)
+        )
+        delay = self._tables.delay(self._tables.delays.launch)
+        if delay > 0:
+            self._tables.schedule.at(self._tables.now + delay, lambda: self._running(instance.id))
+        else:
+            self._running(instance.id)
+        return self.get(instance.id)
+
+    def terminate(self, instance_id: str) -> Instance:
+        """End it: ENIs marked so are deleted, others become available; described for an hour more.
+
+        Terminating a terminated instance changes nothing. Raises ApiError: InvalidInstanceID.NotFound.
+        """
+        instance = self.get(instance_id)
+        if instance.state is InstanceState.TERMINATED:
+            return instance
+        for eni in self._interfaces.of_instance(instance_id):
+            if eni.attachment is not None and eni.attachment.delete_on_termination:
+                self._tables.drop_eni(eni)
+            else:
+                self._tables.release_public_ip(eni)
+                self._tables.put_eni(
+                    replace(eni, status=EniStatus.AVAILABLE, attachment=None, public_ip=None)
+                )
+        self._tables.schedule.at(
+            self._tables.now + REMEMBERED, lambda: self._tables.drop_instance(instance_id)
+        )
+        return self._tables.put_instance(replace(instance, state=InstanceState.TERMINATED))
+
+    def primary_eni(self, instance_id: str) -> NetworkInterface:
+        """The ENI at device index 0. Raises ApiError: InvalidInstanceID.NotFound (also of a terminated one)."""
+        enis = self._interfaces.of_instance(instance_id)
+        if not enis:
+            raise not_found(instance_id, "i")
+        return enis[0]
+
+    def _running(self, instance_id: str) -> None:
+        instance = self._tables.instances.get(instance_id)
+        if instance is not None and instance.state is InstanceState.PENDING:
+            self._tables.put_instance(replace(instance, state=InstanceState.RUNNING))
