@@ -1,7 +1,7 @@
 from vpclab.fabric.commands import CommandError
 
 
-def test_a_failed_batch_names_the_line():
+def test_a_failed_batch_names_the_line() -> None:
     script = "link set e1 up\nlink set e7 up\n"
     said = 'Cannot find device "e7"\nCommand failed -:2\n'
     error = CommandError("node-1", ["ip", "-batch", "-"], "failed with status 1", said, script)
@@ -11,7 +11,7 @@ def test_a_failed_batch_names_the_line():
     )
 
 
-def test_a_failed_ruleset_names_the_line():
+def test_a_failed_ruleset_names_the_line() -> None:
     said = "/dev/stdin:2:12-12: Error: syntax error, unexpected newline\nadd tabel b\n"
     error = CommandError(
         "router", ["nft", "-f", "-"], "failed with status 1", said, "add table a\nadd tabel b\n"
@@ -19,6 +19,6 @@ def test_a_failed_ruleset_names_the_line():
     assert error.script_line == "add tabel b"
 
 
-def test_a_line_that_the_script_does_not_have_is_not_invented():
+def test_a_line_that_the_script_does_not_have_is_not_invented() -> None:
     assert CommandError("router", ["nft"], "failed", "/dev/stdin:9:1: Error", "x").script_line == ""
     assert CommandError("router", ["true"], "failed", "no such thing").script_line == ""

@@ -134,10 +134,7 @@ class Place:
         Raises:
             CommandError: it could not be started.
         """
-        try:
-            return self._starter.submit(partial(subprocess.Popen, argv, **popen)).result()
-        except OSError as error:
-            raise CommandError(self.name, argv, f"could not start ({error.strerror or error})") from error
+        return self._starter.submit(partial(self._start, argv, **popen)).result()
 
     async def run(
         self,
@@ -168,9 +165,7 @@ class Place:
             os.write(files[0], script)
             os.lseek(files[0], 0, os.SEEK_SET)
             loop = asyncio.get_running_loop()
-            starting = partial(
-                self.spawn_here, argv, stdin=files[0], stdout=files[1], stderr=files[2], env=env
-            )
+            starting = partial(self._start, argv, stdin=files[0], stdout=files[1], stderr=files[2], env=env)
             process = await loop.run_in_executor(self._starter, starting)
             try:
                 async with asyncio.timeout(timeout):
@@ -193,12 +188,12 @@ class Place:
             raise CommandError(self.name, argv, reason, said, script.decode(errors="replace"))
         return done
 
-    def spawn_here(self, argv: Sequence[str], **popen: Any) -> subprocess.Popen[bytes]:
-        """As `spawn`, for a caller that already is in a thread of this place."""
+    def _start(self, argv: Sequence[str], **popen: Any) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(argv, **popen)
+            process: subprocess.Popen[bytes] = subprocess.Popen(argv, **popen)
         except OSError as error:
             raise CommandError(self.name, argv, f"could not start ({error.strerror or error})") from error
+        return process
 
     async def listen(
         self, address: str | IPv4Address, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
@@ -245,6 +240,14 @@ class Place:
         return f"Place({self.name!r})"
 
 
+def veth(name: str, peer: str, there: Namespaces, mtu: int, macs: tuple[str, str] | None = None) -> str:
+    """An `ip -batch` line: a veth pair whose other end is made directly there (moving one costs 20 ms)."""
+    mine, its = (f"address {mac}" for mac in macs) if macs else ("", "")
+    # `ip` takes a path for a namespace; ours is open in this process.
+    path = f"/proc/{os.getpid()}/fd/{there.net}"
+    return f"link add {name} mtu {mtu} {mine} type veth peer name {peer} mtu {mtu} {its} netns {path}"
+
+
 def write_sysctls(values: Mapping[str, int | str]) -> None:
     """Write kernel settings of the calling thread's network namespace."""
     for key, value in values.items():
@@ -288,11 +291,11 @@ def _listen(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
 async def _ended(pid: int) -> None:
     """Until the process has ended (it is left to be reaped)."""
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
+    ended = asyncio.Event()
     pidfd = os.pidfd_open(pid)
     try:
-        loop.add_reader(pidfd, lambda: ended.done() or ended.set_result(None))
-        await ended
+        loop.add_reader(pidfd, ended.set)
+        await ended.wait()
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)

@@ -49,7 +49,7 @@ def setns(fd: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2) in the calling thread's mount namespace."""
+    """Mount in the calling thread's mount namespace."""
     _checked(
         _libc.mount(source.encode(), target.encode(), kind.encode() or None, flags, data.encode() or None),
         f"mount({source}, {target}, {kind or 'bind'})",

@@ -1,0 +1,133 @@
+"""Security groups as one nftables table in the router: stateful, allow-only, deny what nothing allows.
+
+Per group: one chain of its ingress and one of its egress rules, and a set of its members' addresses for rules that
+name a group as peer. Per ENI: two chains that jump to its groups' and count and drop the rest. An ENI without any group is
+not filtered; without any filtered ENI there is no chain, so that connection tracking stays off.
+The router's own addresses (gateways, IMDS) are not forwarded to, so they are always reachable, as in AWS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from enum import Enum
+
+from vpclab.fabric.eni import Link
+from vpclab.fabric.nft_table import Chain, Elements, Table
+from vpclab.region.values import NetworkInterface, SecurityGroup, SecurityGroupRule
+
+NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp"}
+ALL = "-1"
+ALL_PORTS = (0, 65535)
+NO_GROUPS = Table("ip", "groups")
+"""The table when nothing is filtered."""
+
+
+class Way(Enum):
+    """Seen from the ENI. The value is how chains and counters begin."""
+
+    IN = "in"
+    OUT = "out"
+
+
+PRIORITY = {Way.OUT: -1, Way.IN: 0}
+
+
+def security_table(
+    links: Mapping[str, Link], enis: Mapping[str, NetworkInterface], groups: Mapping[str, SecurityGroup]
+) -> Table:
+    """The table for these links (by router device), ENIs and groups (by id); a group that is not there allows nothing."""
+    filtered = {name: enis[link.eni_id].groups for name, link in links.items() if enis[link.eni_id].groups}
+    if not filtered:
+        return NO_GROUPS
+    used = {group_id: groups[group_id] for ids in filtered.values() for group_id in ids if group_id in groups}
+    peers = {
+        rule.group_id
+        for group in used.values()
+        for rule in (*group.ingress, *group.egress)
+        if rule.group_id is not None
+    }
+    chains: dict[str, Chain] = {}
+    for group in used.values():
+        chains[_chain(Way.IN, group.id)] = Chain(tuple(_rules(group.ingress, Way.IN)))
+        chains[_chain(Way.OUT, group.id)] = Chain(tuple(_rules(group.egress, Way.OUT)))
+    for name, ids in filtered.items():
+        for way in Way:
+            jumps = (f"jump {_chain(way, group_id)}" for group_id in ids if group_id in used)
+            chains[eni_chain(way, name)] = Chain((*jumps, f"counter name {eni_chain(way, name)} drop"))
+    # Two base chains, so that "accept" of the sender's egress leaves the receiver's ingress its say.
+    for way, device in ((Way.OUT, "iifname"), (Way.IN, "oifname")):
+        hook = f"type filter hook forward priority {PRIORITY[way]}; policy accept;"
+        rules = ("ct state established,related accept", f"{device} vmap @{way.value}_by")
+        chains[f"{way.value}_all"] = Chain(rules, hook)
+    sets = {
+        **{f"{way.value}_by": _verdicts(way, filtered) for way in Way},
+        **{members_set(peer): _members(peer, enis.values()) for peer in sorted(peers)},
+    }
+    counters = frozenset(eni_chain(way, name) for way in Way for name in filtered)
+    return replace(NO_GROUPS, chains=chains, sets=sets, counters=counters)
+
+
+def eni_chain(way: Way, link_name: str) -> str:
+    """The name of an ENI's chain, and of the counter of what it drops."""
+    return f"{way.value}_{link_name}"
+
+
+def members_set(group_id: str) -> str:
+    """The name of the set that holds the addresses of a group's members."""
+    return f"members_{_word(group_id)}"
+
+
+def _members(group_id: str, enis: Iterable[NetworkInterface]) -> Elements:
+    networks = (str(n) for eni in enis if group_id in eni.groups for n in eni.networks)
+    return Elements("type ipv4_addr; flags interval;", {_plain(network): "" for network in networks})
+
+
+def _verdicts(way: Way, names: Iterable[str]) -> Elements:
+    elements = {f'"{name}"': f"goto {eni_chain(way, name)}" for name in names}
+    return Elements("type ifname : verdict;", elements, is_map=True)
+
+
+def _rules(rules: Iterable[SecurityGroupRule], way: Way) -> Iterator[str]:
+    for rule in rules:
+        if rule.cidr is None and rule.group_id is None:
+            continue  # its peer is of a kind that the fabric does not carry (IPv6, prefix list)
+        yield " ".join((*_peer(rule, way), *_service(rule), "accept"))
+
+
+def _peer(rule: SecurityGroupRule, way: Way) -> Iterator[str]:
+    where = "ip saddr" if way is Way.IN else "ip daddr"
+    if rule.group_id is not None:
+        yield f"{where} @{members_set(rule.group_id)}"
+    elif rule.cidr is not None and rule.cidr.prefixlen > 0:
+        yield f"{where} {_plain(str(rule.cidr))}"
+
+
+def _service(rule: SecurityGroupRule) -> Iterator[str]:
+    protocol = NUMBERS.get(rule.protocol, rule.protocol)
+    if protocol == ALL:
+        return
+    first, last = rule.from_port, rule.to_port
+    if protocol == "icmp" and first not in (None, -1):
+        yield f"icmp type {first}"
+        if last not in (None, -1):
+            yield f"icmp code {last}"
+    elif protocol in ("tcp", "udp") and first not in (None, -1) and (first, last) != ALL_PORTS:
+        yield f"{protocol} dport {first}" if last in (None, first) else f"{protocol} dport {first}-{last}"
+    else:
+        yield f"ip protocol {protocol}"
+
+
+def _chain(way: Way, group_id: str) -> str:
+    return f"{way.value}_{_word(group_id)}"
+
+
+def _word(identifier: str) -> str:
+    """An id as an nft identifier, which has no hyphens."""
+    return re.sub(r"\W", "_", identifier)
+
+
+def _plain(network: str) -> str:
+    """A /32 as nft lists it."""
+    return network.removesuffix("/32")
