@@ -102,6 +102,10 @@ class Gate:
         """How long this call is to take."""
         return self._draws.uniform(*self.latency.by_action.get(action, self.latency.every))
 
+    def request_id(self) -> str:
+        """The id of a request that came in."""
+        return self._draws.uuid()
+
     def _bucket(self, action: str, now: float, *, whole: bool) -> _Bucket:
         if action.startswith("Describe"):
             costly = whole and action in COSTLY_WHEN_WHOLE

@@ -110,6 +110,7 @@ class Region:
 
         self.create_tags = tagging.create
         self.delete_tags = tagging.delete
+        self.all_tags = tagging.all
 
     @property
     def now(self) -> float:
@@ -136,6 +137,11 @@ class Region:
     def next_due(self) -> float | None:
         """When `advance` will change something; None if nothing is under way."""
         return self._tables.schedule.next_due()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether `drain_changes` would give any."""
+        return bool(self._tables.changes)
 
     def drain_changes(self) -> tuple[Change, ...]:
         """What is different since the last call, each resource once; read the region again for what it is now."""

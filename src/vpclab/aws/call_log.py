@@ -1,0 +1,47 @@
+"""Who called what, and what came of it: the last calls, and counts of all."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+
+KEPT = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the EC2 API."""
+
+    at: float
+    """Seconds since the epoch, when it came."""
+    source: str
+    """The client's address."""
+    instance_id: str | None
+    """The instance that the address belongs to."""
+    action: str
+    code: str
+    """The error's code; empty if it went well."""
+    seconds: float
+    """How long the answer took."""
+
+
+class CallLog:
+    """A bounded ring of calls, and how often each action ended with each code."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._calls: deque[Call] = deque(maxlen=kept)
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """By (action, code)."""
+
+    def add(self, call: Call) -> None:
+        """Note a call that has been answered."""
+        self._calls.append(call)
+        self.counts[call.action, call.code] += 1
+
+    def calls(self, action: str | None = None, *, instance_id: str | None = None) -> tuple[Call, ...]:
+        """The last calls, oldest first; only these if something is named."""
+        return tuple(
+            call
+            for call in self._calls
+            if action in (None, call.action) and instance_id in (None, call.instance_id)
+        )

@@ -1,0 +1,128 @@
+"""Instances and their types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from vpccni.ipam.limits import known_limits, known_types
+from vpclab.aws import items
+from vpclab.aws.operations import arguments as args
+from vpclab.aws.operations.arguments import PAGED, Parameters, operation
+from vpclab.region.errors import contradiction, invalid
+from vpclab.region.filters import matching, paged
+from vpclab.region.region import Region
+from vpclab.region.values import ApiError, Tags
+
+DEFAULT_TYPE = "m1.small"
+"""What EC2 takes if a request names none."""
+TYPES_PAGE = 100
+"""DescribeInstanceTypes gives at most this many at once, and that many if it is not told."""
+
+
+def run(region: Region, p: Parameters) -> dict[str, Any]:
+    """RunInstances. The lab has one image: what concerns image, disks, keys and user data is taken and has no effect."""
+    if not 1 <= p["MinCount"] <= p["MaxCount"]:
+        raise invalid("MinCount must be at least 1 and not above MaxCount")
+    interfaces = p.get("NetworkInterfaces", ())
+    if len(interfaces) > 1:
+        raise ApiError("UnsupportedOperation", "The lab launches instances with one network interface.")
+    if interfaces and ("SubnetId" in p or "SecurityGroupIds" in p):
+        raise contradiction(
+            "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request"
+        )
+    place = interfaces[0] if interfaces else p
+    address = place.get("PrivateIpAddress")
+    launched = [
+        region.run_instance(
+            p.get("InstanceType", DEFAULT_TYPE),
+            args.one_of(place, "SubnetId"),
+            groups=tuple(place.get("Groups" if interfaces else "SecurityGroupIds", ())),
+            tags=args.tags_for(p, "instance"),
+            private_ip=None if address is None else args.address(address),
+            associate_public_ip=place.get("AssociatePublicIpAddress"),
+        )
+        for _ in range(p["MaxCount"])
+    ]
+    return items.reservation(region, launched)
+
+
+def terminate(region: Region, p: Parameters) -> dict[str, Any]:
+    """TerminateInstances."""
+    before = [region.instance(instance_id) for instance_id in p["InstanceIds"]]
+    after = [region.terminate_instance(instance.id) for instance in before]
+    return {
+        "TerminatingInstances": [
+            {
+                "InstanceId": now.id,
+                "CurrentState": items.state(now.state),
+                "PreviousState": items.state(was.state),
+            }
+            for was, now in zip(before, after, strict=True)
+        ]
+    }
+
+
+def describe(region: Region, p: Parameters) -> dict[str, Any]:
+    """DescribeInstances: a reservation each."""
+    page = region.describe.instances(args.query(p, "InstanceIds"))
+    return {
+        "Reservations": [items.reservation(region, [instance]) for instance in page.items],
+        "NextToken": page.next_token,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """A type as something that filters and pages can be applied to."""
+
+    id: str
+    tags: Tags = field(default_factory=dict)
+
+
+def describe_types(_: Region, p: Parameters) -> dict[str, Any]:
+    """DescribeInstanceTypes, of what the limits file knows."""
+    asked = args.query(p, "InstanceTypes")
+    if asked.ids and asked.max_results is not None:
+        raise contradiction("The parameter InstanceTypes cannot be used with the parameter MaxResults")
+    known = known_types()
+    unknown = sorted(set(asked.ids) - set(known))
+    if unknown:
+        raise ApiError(
+            "InvalidInstanceType",
+            f"The following supplied instance types do not exist: [{', '.join(unknown)}]",
+        )
+    chosen = matching(map(_Type, asked.ids or known), asked.filters, {"instance-type": lambda t: (t.id,)})
+    size = None if asked.ids else asked.max_results or TYPES_PAGE
+    page = paged(chosen, {name: place for place, name in enumerate(known)}, size, asked.next_token)
+    limits = (known_limits(one.id) for one in page.items)
+    return {
+        "InstanceTypes": [items.instance_type(one) for one in limits if one is not None],
+        "NextToken": page.next_token,
+    }
+
+
+OPERATIONS = {
+    "RunInstances": operation(
+        run,
+        "MinCount",
+        "MaxCount",
+        "InstanceType",
+        "SubnetId",
+        "SecurityGroupIds",
+        "PrivateIpAddress",
+        "NetworkInterfaces",
+        "TagSpecifications",
+        "ImageId",
+        "KeyName",
+        "UserData",
+        "IamInstanceProfile",
+        "BlockDeviceMappings",
+        "MetadataOptions",
+        "EbsOptimized",
+        "Monitoring",
+    ),
+    "TerminateInstances": operation(terminate, "InstanceIds"),
+    "DescribeInstances": operation(describe, "InstanceIds", *PAGED),
+    "DescribeInstanceTypes": operation(describe_types, "InstanceTypes", *PAGED),
+}
