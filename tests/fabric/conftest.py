@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,25 +14,42 @@ UNSHARE = (
 )
 HERE = Path(__file__).parent
 
-
-def command(scenario: str, *arguments: str) -> list[str]:
-    return [*UNSHARE, sys.executable, "-W", "error", str(HERE / "scenarios" / f"{scenario}.py"), *arguments]
+Begin = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def scenario(tmp_path: Path) -> Callable[..., str]:
-    """Runs tests/fabric/scenarios/NAME.py in a world of its own; what it printed."""
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Starts tests/fabric/scenarios/NAME.py in a world of its own, with a directory for its nodes."""
+    begun: list[subprocess.Popen[str]] = []
 
-    def run(name: str, *arguments: str) -> str:
-        done = subprocess.run(
-            command(name, str(tmp_path), *arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-            env={**os.environ, "PYTHONPATH": str(HERE / "scenarios")},
+    def start(name: str, *arguments: str) -> "subprocess.Popen[str]":
+        root = tmp_path / str(len(begun))
+        root.mkdir()
+        script = str(HERE / "scenarios" / f"{name}.py")
+        begun.append(
+            subprocess.Popen(
+                (*UNSHARE, sys.executable, "-W", "error", script, str(root), *arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+            )
         )
-        assert done.returncode == 0, done.stderr[-6000:] + done.stdout[-2000:]
-        return done.stdout
+        return begun[-1]
 
-    return run
+    yield start
+    for lab in begun:
+        lab.kill()  # --kill-child takes everything inside along
+        lab.communicate()
+
+
+@pytest.fixture
+def end() -> Callable[["subprocess.Popen[str]"], None]:
+    """Tells a scenario that waits for a line to go on, and sees it through."""
+
+    def finish(lab: "subprocess.Popen[str]") -> None:
+        said, errors = lab.communicate("\n", timeout=100)
+        assert lab.returncode == 0, errors[-6000:] + said[-2000:]
+
+    return finish

@@ -15,7 +15,7 @@ from vpclab.fabric.namespaces import Place
 from vpclab.fabric.router import Router
 from vpclab.fabric.security_groups import Way
 from vpclab.fabric.state import RegionView, wanted
-from vpclab.region.values import Instance, Vpc
+from vpclab.region.values import Instance, NetworkInterface, Vpc
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,10 @@ class Fabric:
         self._instances.pop(instance.id, None)
         if self._region is not None:
             await self.sync(self._region)
+
+    def carries(self, eni: NetworkInterface) -> bool:
+        """Whether this ENI is on an instance that has a place here."""
+        return eni.attachment is not None and eni.attachment.instance_id in self._instances
 
     async def counters(self) -> Counters:
         """What was refused so far."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -164,20 +165,15 @@ class Place:
         try:
             os.write(files[0], script)
             os.lseek(files[0], 0, os.SEEK_SET)
-            loop = asyncio.get_running_loop()
-            starting = partial(self._start, argv, stdin=files[0], stdout=files[1], stderr=files[2], env=env)
-            process = await loop.run_in_executor(self._starter, starting)
+            process = await self._started(argv, files, env)
             try:
                 async with asyncio.timeout(timeout):
                     await _ended(process.pid)
             except TimeoutError:
-                raise CommandError(
-                    self.name, argv, f"took longer than {timeout} s and was killed", _text(files[2])
-                ) from None
+                reason = f"took longer than {timeout} s and was killed"
+                raise CommandError(self.name, argv, reason, _text(files[2])) from None
             finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+                _finish(process)
             done = Completed(process.returncode, _text(files[1]), _text(files[2]))
         finally:
             for fd in files:
@@ -187,6 +183,21 @@ class Place:
             reason = f"failed with status {done.returncode}"
             raise CommandError(self.name, argv, reason, said, script.decode(errors="replace"))
         return done
+
+    async def _started(
+        self, argv: Sequence[str], files: Sequence[int], env: Mapping[str, str] | None
+    ) -> subprocess.Popen[bytes]:
+        stdin, stdout, stderr = files
+        begin = partial(
+            self._start, argv, stdin=stdin, stdout=stdout, stderr=stderr, env=env, process_group=0
+        )
+        starting = asyncio.get_running_loop().run_in_executor(self._starter, begin)
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped half-way; what it started must not be left behind.
+            _finish(await starting)
+            raise
 
     def _start(self, argv: Sequence[str], **popen: Any) -> subprocess.Popen[bytes]:
         try:
@@ -299,6 +310,13 @@ async def _ended(pid: int) -> None:
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
+
+
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    """Kill it, with what it started, unless it has ended; reap it."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _text(fd: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -25,22 +26,15 @@ from vpclab.region.values import (
 )
 
 CHECKIP = "http://198.51.100.10/"
-TCP_SERVER = """
+SPOOFED_PACKETS = 5
+SPOOF = f"""
 import socket, sys
-with socket.create_server((sys.argv[1], int(sys.argv[2])), reuse_port=True) as server:
-    print("up", flush=True)
-    while True:
-        peer, where = server.accept()
-        peer.sendall(where[0].encode())
-        peer.close()
-"""
-SPOOF = """
-import socket, sys
-source, target = sys.argv[1:3]
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-for port in range(5):
-    header = bytes.fromhex("4500001c00000000401100000000") [:12] + socket.inet_aton(source) + socket.inet_aton(target)
-    s.sendto(header + (40000 + port).to_bytes(2) + (9).to_bytes(2) + (8).to_bytes(2) + b"\\0\\0", (target, 0))
+source, target = (socket.inet_aton(address) for address in sys.argv[1:])
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+ip = bytes.fromhex("4500001c 00000000 4011 0000") + source + target  # the kernel adds id and checksum
+udp = (9).to_bytes(2, "big") * 2 + (8).to_bytes(2, "big") + bytes(2)
+for _ in range({SPOOFED_PACKETS}):
+    raw.sendto(ip + udp, (sys.argv[2], 0))
 """
 
 
@@ -98,23 +92,38 @@ def group(
 
 @dataclass
 class World:
+    """Instances are told by their ids: i-1, i-2 in public subnets, i-3 in a private one."""
+
     plan: Plan
     fabric: Fabric
-    nodes: dict[str, Place]
+    nodes: dict[str, Place] = field(default_factory=dict)
+    launched: dict[str, Instance] = field(default_factory=dict)
+    servers: list[asyncio.Server] = field(default_factory=list)
+
+    @staticmethod
+    def addresses(*texts: str) -> tuple[IPv4Address, ...]:
+        return tuple(IPv4Address(text) for text in texts)
+
+    @staticmethod
+    def networks(*texts: str) -> tuple[IPv4Network, ...]:
+        return tuple(IPv4Network(text) for text in texts)
 
     async def sync(self) -> None:
         await self.fabric.sync(self.plan)
 
     async def ping(self, node: str, address: str, *options: str) -> bool:
-        argv = ("ping", "-c1", "-W1", "-n", *options, address)
+        """Whether it answered; a long wait, since all is well when it does."""
+        argv = ("ping", "-c1", "-W3", "-n", *options, address)
         return (await self.nodes[node].run(argv, check=False)).returncode == 0
 
-    async def python(self, node: str, code: str, *arguments: str) -> str:
-        return (await self.nodes[node].run((sys.executable, "-c", code, *arguments))).stdout
+    async def silent(self, node: str, address: str, *options: str) -> bool:
+        """Whether it did not answer for half a second."""
+        argv = ("ping", "-c1", "-W0.5", "-n", *options, address)
+        return (await self.nodes[node].run(argv, check=False)).returncode != 0
 
-    async def curl(self, node: str, url: str, *options: str) -> str:
-        """What it answered; empty when it did not within a second."""
-        argv = ("curl", "-s", "-m", "1", *options, url)
+    async def curl(self, node: str, url: str, *options: str, wait: float = 3) -> str:
+        """What it answered; empty when it did not within `wait` seconds."""
+        argv = ("curl", "-s", "-m", str(wait), *options, url)
         return (await self.nodes[node].run(argv, check=False)).stdout.strip()
 
     async def serve(self, node: str, address: str, port: int) -> None:
@@ -125,46 +134,101 @@ class World:
             writer.close()
 
         bound = await self.nodes[node].listen(address, port)
-        await asyncio.start_server(answer, sock=bound)
+        self.servers.append(await asyncio.start_server(answer, sock=bound))
 
     async def ask(self, node: str, address: str, port: int) -> str:
-        """Who the server says we are; empty when it did not answer within a second."""
-        return await self.curl(node, f"telnet://{address}:{port}", "--http0.9")
+        """Who the server says we are; empty when it did not answer."""
+        return await self.curl(node, f"telnet://{address}:{port}")
 
-    async def spoof(self, node: str, source: str, target: str) -> int:
-        """Send five packets with this source; how many of them the source check counted."""
-        before = (await self.fabric.counters()).spoofed
-        await self.python(node, SPOOF, source, target)
-        return (await self.fabric.counters()).spoofed - before
+    async def refused(self, node: str, address: str, port: int) -> bool:
+        """Whether no server answered for half a second."""
+        return await self.curl(node, f"telnet://{address}:{port}", wait=0.5) == ""
+
+    async def spoof(self, sender: str, source: str, receiver: str, target: str) -> tuple[int, int]:
+        """Send packets with this source; how many the source check counted, and how many arrived."""
+
+        async def now() -> tuple[int, int]:
+            counted = (await self.fabric.counters()).spoofed
+            return counted, await self.nodes[receiver].call(_snmp, "Udp", "NoPorts")
+
+        before = await now()
+        await self.nodes[sender].run((sys.executable, "-I", "-c", SPOOF, source, target))
+        while True:  # bounded by the test's own timeout: each packet is one or the other
+            counted, arrived = (new - old for new, old in zip(await now(), before, strict=True))
+            if counted + arrived >= SPOOFED_PACKETS:
+                return counted, arrived
+
+    async def pings_seen(self, node: str) -> int:
+        return await self.nodes[node].call(_snmp, "Icmp", "InEchos")
+
+    async def neighbour(self, node: str, address: str) -> str:
+        """The state of a neighbour entry."""
+        shown = await self.nodes[node].run(("ip", "-j", "neigh", "show", address))
+        entries = json.loads(shown.stdout)
+        return str(entries[0]["state"][0]) if entries else ""
+
+    async def link(self, node: str, device: str) -> dict[str, object] | None:
+        shown = await self.nodes[node].run(("ip", "-j", "link", "show", "dev", device), check=False)
+        found: list[dict[str, object]] = json.loads(shown.stdout or "[]")
+        return found[0] if found else None
+
+    async def leftovers(self) -> list[str]:
+        """Devices and rules in the router that nothing in the plan asks for, and the other way round."""
+        router = self.fabric.router.place
+        links = json.loads((await router.run(("ip", "-j", "link", "show", "type", "veth"))).stdout)
+        rules = json.loads((await router.run(("ip", "-j", "rule"))).stdout)
+        attached = {f"e{eni.id[4:]}": eni for eni in self.plan.enis.values() if eni.attachment is not None}
+        here = {name for name, eni in attached.items() if self.fabric.carries(eni)}
+        public = {name for name in here if self.plan.subnets[attached[name].subnet_id].public}
+        wrong_links = {link["ifname"] for link in links} ^ here ^ {"igw"}
+        wrong_rules = {rule["iif"] for rule in rules if "iif" in rule} ^ public
+        return sorted(wrong_links | wrong_rules)
+
+    async def until_tracked(self, source: str, target: str) -> None:
+        """Until the router tracks such a connection."""
+        argv = ("conntrack", "-L", "-s", source, "-d", target)
+        while "src=" not in (await self.fabric.router.place.run(argv)).stdout:
+            pass
+
+    async def launch(self, eni: NetworkInterface, root: Path) -> None:
+        """The instance of a primary ENI."""
+        assert eni.attachment is not None
+        name = eni.attachment.instance_id
+        self.nodes[name] = node_place(name, root / name)
+        self.launched[name] = Instance(
+            name, "t3.medium", eni.subnet_id, eni.vpc_id, eni.zone, InstanceState.RUNNING, 0.0
+        )
+        await self.fabric.add_instance(self.launched[name], self.nodes[name])
+
+
+def _snmp(protocol: str, counter: str) -> int:
+    lines = Path("/proc/thread-self/net/snmp").read_text().splitlines()
+    names, values = (line.split() for line in lines if line.startswith(f"{protocol}:"))
+    return int(values[names.index(counter)])
 
 
 @asynccontextmanager
 async def world(given: Plan | None = None) -> AsyncIterator[World]:
     """The plan's instances, configured, with the fabric between them."""
-    root = Path(sys.argv[1])
-    region = given or plan()
-    fabric = Fabric()
-    nodes: dict[str, Place] = {}
+    made = World(given or plan(), Fabric())
+    primaries = [
+        eni for eni in made.plan.enis.values() if eni.attachment and eni.attachment.device_index == 0
+    ]
     try:
-        await fabric.start(region.vpcs.values())
-        for eni in list(region.enis.values()):
-            attachment = eni.attachment
-            if attachment is None or attachment.device_index != 0:
-                continue
-            name = attachment.instance_id
-            nodes[name] = node_place(name, root / name)
-            launched = Instance(
-                name, "t3.medium", eni.subnet_id, eni.vpc_id, eni.zone, InstanceState.RUNNING, 0.0
-            )
-            await fabric.add_instance(launched, nodes[name])
-        await fabric.sync(region)
-        for eni in list(region.enis.values()):
-            if eni.attachment is not None and eni.attachment.device_index == 0:
-                await configure_primary(nodes[eni.attachment.instance_id], eni, region.subnets[eni.subnet_id])
-        yield World(region, fabric, nodes)
+        await made.fabric.start(made.plan.vpcs.values())
+        for eni in primaries:
+            await made.launch(eni, Path(sys.argv[1]))
+        await made.sync()
+        for eni in primaries:
+            assert eni.attachment is not None
+            node = made.nodes[eni.attachment.instance_id]
+            await configure_primary(node, eni, made.plan.subnets[eni.subnet_id])
+        yield made
     finally:
-        await fabric.close()
-        for node in nodes.values():
+        for server in made.servers:
+            server.close()
+        await made.fabric.close()
+        for node in made.nodes.values():
             node.close()
 
 
