@@ -1,0 +1,143 @@
+"""The lines that lead from one state to another, tried on a model of what `ip` does."""
+
+import shlex
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network
+
+import hypothesis.strategies as st
+from hypothesis import given
+
+from vpclab.fabric.eni import Link
+from vpclab.fabric.namespaces import Namespaces
+from vpclab.fabric.router import changes
+from vpclab.fabric.state import FabricState
+
+PLACES = {f"i-{n}": Namespaces(n * 10, n * 10 + 1, n * 10 + 2) for n in range(3)}
+
+
+@dataclass
+class Kernel:
+    """Links take their routes along when they go, but not their rules; what is there cannot be added."""
+
+    links: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    neighbours: dict[str, str] = field(default_factory=dict)
+    routes: dict[str, str] = field(default_factory=dict)
+    rules: set[str] = field(default_factory=set)
+    addresses: set[str] = field(default_factory=set)
+    blackholes: set[str] = field(default_factory=set)
+    up: set[str] = field(default_factory=set)
+
+    def run(self, line: str) -> None:  # noqa: C901, PLR0912 - one case for each kind of line
+        match shlex.split(line):
+            case ["link", "add", name, "mtu", "9001", "address", _, "type", "veth", "peer", "name", device,
+                  "mtu", "9001", "address", mac, "netns", path]:  # fmt: skip
+                assert name not in self.links
+                assert (path, device) not in {(at, its) for at, its, _ in self.links.values()}, "name taken"
+                self.links[name] = (path, device, mac)
+            case ["link", "set", name, "up"]:
+                assert name in self.links
+                self.up.add(name)
+            case ["link", "set", name, "group", group]:
+                assert name in self.links
+                self.groups[name] = group
+            case ["link", "del", "group", group]:
+                for name in [name for name, its in self.groups.items() if its == group]:
+                    self.delete(name)
+            case ["link", "del", name]:
+                self.delete(name)
+            case ["neigh", "replace", "169.254.0.1", "lladdr", mac, "dev", name, "nud", "permanent"]:
+                assert name in self.up
+                self.neighbours[name] = mac
+            case ["rule", "add", "pref", "33000", "iif", name, "lookup", "100"]:
+                assert name not in self.rules
+                self.rules.add(name)
+            case ["rule", "del", "pref", "33000", "iif", name, "lookup", "100"]:
+                self.rules.remove(name)
+            case ["route", "replace", network, "via", "169.254.0.1", "dev", name, "onlink"]:
+                assert name in self.up
+                self.routes[network] = name
+            case ["route", "del", network, "via", "169.254.0.1", "dev", name, "onlink"]:
+                assert self.routes.pop(network) == name
+            case ["addr", "add", address, "dev", "lo"]:
+                assert address not in self.addresses
+                self.addresses.add(address)
+            case ["addr", "del", address, "dev", "lo"]:
+                self.addresses.remove(address)
+            case ["route", "add", "blackhole", network]:
+                assert network not in self.blackholes
+                self.blackholes.add(network)
+            case ["route", "del", "blackhole", network]:
+                self.blackholes.remove(network)
+            case _:
+                raise AssertionError(line)
+
+    def delete(self, name: str) -> None:
+        del self.links[name]
+        self.groups.pop(name, None)
+        self.neighbours.pop(name, None)
+        self.up.discard(name)
+        self.routes = {network: dev for network, dev in self.routes.items() if dev != name}
+
+    def holds(self, state: FabricState) -> None:
+        ends = {
+            name: (f"fd/{PLACES[link.instance_id].net}", link.device, link.mac)
+            for name, link in state.links.items()
+        }
+        assert {name: (at[at.index("fd/") :], *rest) for name, (at, *rest) in self.links.items()} == ends
+        assert self.up == set(ends)
+        assert self.neighbours == {name: link.mac for name, link in state.links.items()}
+        assert self.routes == {str(network): name for network, name in state.routes.items()}
+        assert self.rules == {name for name, link in state.links.items() if link.public}
+        assert self.addresses == {f"{gateway}/32" for gateway in state.gateways}
+        assert self.blackholes == {str(cidr) for cidr in state.cidrs}
+
+
+@st.composite
+def states(draw: st.DrawFn) -> FabricState:
+    links: dict[str, Link] = {}
+    devices: set[tuple[str, str]] = set()
+    for number in sorted(draw(st.sets(st.integers(1, 4)))):
+        instance = draw(st.sampled_from(sorted(PLACES)))
+        device = draw(st.sampled_from(["eth0", "eth1", "eth2", "eth3"]))
+        if (instance, device) in devices:
+            continue
+        devices.add((instance, device))
+        mac = f"02:00:00:00:00:{draw(st.integers(1, 2)):02}"
+        link = Link(f"eni-{number}", instance, device, mac, draw(st.booleans()), draw(st.booleans()))
+        links[link.name] = link
+    networks = st.integers(0, 5).map(lambda n: IPv4Network((0x0A000100 + n, 32)))
+    routes = draw(st.dictionaries(networks, st.sampled_from(sorted(links)))) if links else {}
+    some = st.sets(st.integers(1, 3))
+    return FabricState(
+        cidrs=frozenset(IPv4Network((0x0A000000 + (n << 16), 16)) for n in draw(some)),
+        gateways=frozenset(IPv4Address(0x0A000001 + (n << 16)) for n in draw(some)),
+        links=links,
+        routes=routes,
+    )
+
+
+@given(st.lists(states(), min_size=1, max_size=4))
+def test_lines_lead_from_any_state_to_any_other(path: list[FabricState]) -> None:
+    kernel = Kernel()
+    before = FabricState()
+    for state in path:
+        for line in changes(before, state, PLACES):
+            kernel.run(line)
+        kernel.holds(state)
+        before = state
+
+
+@given(states())
+def test_no_difference_is_no_line(state: FabricState) -> None:
+    assert list(changes(state, state, PLACES)) == []
+
+
+def test_an_address_that_moves_is_one_line() -> None:
+    links = {f"e{n}": Link(f"eni-{n}", f"i-{n}", "eth0", f"02:00:00:00:00:0{n}") for n in (1, 2)}
+    address = IPv4Network("10.0.1.40/32")
+    before = FabricState(links=links, routes={address: "e1"})
+    after = replace(before, routes={address: "e2"})
+    assert list(changes(before, after, PLACES)) == [
+        "route replace 10.0.1.40/32 via 169.254.0.1 dev e2 onlink"
+    ]
