@@ -98,6 +98,8 @@ class Fabric:
     async def add_instance(self, instance: Instance, place: Place) -> None:
         """From now on this instance's attached ENIs appear in `place`; those it has already, at once.
 
+        Keep the place open until after `remove_instance`.
+
         Raises:
             CommandError: as `sync`.
         """

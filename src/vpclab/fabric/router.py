@@ -88,7 +88,8 @@ class Router:
             places: the namespaces of each instance that `state.links` names.
 
         Raises:
-            CommandError: a step failed. What is there is read again, so that the next call tries just the rest.
+            CommandError: a step failed, also when tried again from what is really there (a device may have gone with
+                its namespace). The next call tries just the rest.
             OSError: a setting could not be written; likewise.
         """
         # Filters before links and routes: nothing passes a new link that its groups would not let pass.
@@ -98,14 +99,21 @@ class Router:
         if self._security is not None or state.security.chains:
             await self.place.nft(state.security.script(self._security))
             self._security = state.security
-        before = self._applied
         try:
-            await self.place.ip(tuple(changes(before, state, places)))
-            touched = [link for name, link in state.links.items() if link != before.links.get(name)]
-            await self.place.sysctl({key: value for link in touched for key, value in link.sysctls().items()})
+            await self._wire(state, places)
         except (CommandError, OSError):
             await self._read_again(state)
-            raise
+            try:
+                await self._wire(state, places)
+            except (CommandError, OSError):
+                await self._read_again(state)
+                raise
+
+    async def _wire(self, state: FabricState, places: Mapping[str, Namespaces]) -> None:
+        before = self._applied.links
+        await self.place.ip(tuple(changes(self._applied, state, places)))
+        touched = [link for name, link in state.links.items() if link != before.get(name)]
+        await self.place.sysctl({key: value for link in touched for key, value in link.sysctls().items()})
         self._applied = state
 
     async def dropped_by_source_check(self) -> int:

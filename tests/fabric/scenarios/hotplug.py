@@ -56,8 +56,10 @@ async def told(world: World) -> None:
 
     # A device name that is taken: the error says so, the rest of the world stays, and the next sync does it.
     await world.nodes["i-2"].ip(("link add eth1 type veth peer name other",))
-    plan.change("eni-9", attachment=replace(attachment, instance_id="i-2"))
-    plan.change("eni-7", attachment=replace(attachment, instance_id="i-3", device_index=2))
+    # It is in the middle of the batch, so that something is done before it and something is not after it.
+    for id_, index in (("eni-9", 2), ("eni-8", 3)):
+        plan.change(id_, attachment=replace(attachment, instance_id="i-3", device_index=index))
+    plan.change("eni-7", attachment=replace(attachment, instance_id="i-2"))
     with pytest.raises(CommandError, match="File exists") as failure:
         await world.sync()
     assert failure.value.place == "router"
@@ -67,12 +69,18 @@ async def told(world: World) -> None:
     await world.sync()
     assert await world.link("i-2", "eth1") is not None
     assert await world.link("i-3", "eth2") is not None
+    assert await world.link("i-3", "eth3") is not None
+    assert await world.leftovers() == []
+    # A device that somebody else deleted does not hold anything up.
+    await world.nodes["i-3"].ip(("link del eth3",))
+    plan.change("eni-8", attachment=None)
+    await world.sync()
     assert await world.leftovers() == []
 
     # Followed change by change; an instance that goes takes its links along.
     async def changes() -> AsyncIterator[str]:
-        plan.change("eni-7", attachment=None)
-        yield "eni-7"
+        plan.change("eni-9", attachment=None)
+        yield "eni-9"
         plan.groups["sg"] = group("sg", SecurityGroupRule(group_id="sg"))
         plan.change("eni-1", groups=("sg",))
         yield "sg"
