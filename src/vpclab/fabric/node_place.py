@@ -8,9 +8,9 @@ is an overlay that may not carry another one's upper layer.
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,7 @@ OWN_DIRECTORIES: Mapping[str, str] = MappingProxyType(
         "var/log": "/var/log",
         "var/lib/cni": "/var/lib/cni",
         "opt/cni": "/opt/cni",
-        "run": "/run",  # the last one: the node's root may itself lie below /run
+        "run": "/run",
     }
 )
 """Directory below the node's root -> where the node sees it."""
@@ -45,7 +45,7 @@ def node_place(
         name: hostname, and name in messages.
         root: an existing or new directory that keeps the node's files (`root/run`, `root/var/log`, …), readable from
             the rest of the lab under that path. /etc is not there: it is an overlay seen inside only.
-        own: which directories those are; the last mounted may hide the earlier ones' sources.
+        own: which directories those are.
         nameservers: for the node's /etc/resolv.conf.
         workers: as for `Place.create`.
 
@@ -58,13 +58,17 @@ def node_place(
     (root / "overlays").mkdir(exist_ok=True)
 
     def mount() -> None:
-        overlays = _Overlays(root / "overlays")
-        _fresh_sys()
-        overlays.over("/etc")
-        for source, target in own.items():
-            if not os.path.isdir(target):  # noqa: PTH112 - targets are plain strings for mount(2)
-                overlays.make(target)
-            syscalls.mount(str(root / source), target, flags=syscalls.MS_BIND)
+        with contextlib.ExitStack() as held:
+            # By descriptor: what is mounted below may cover the paths, wherever the node's root lies.
+            sources = {target: held.enter_context(_opened(root / source)) for source, target in own.items()}
+            syscalls.mount("layers", str(root / "overlays"), "tmpfs", data="mode=0755")
+            overlays = _Overlays(held.enter_context(_opened(root / "overlays")))
+            _fresh_sys()
+            overlays.over("/etc")
+            for target, source in sources.items():
+                if not os.path.isdir(target):  # noqa: PTH112 - targets are plain strings for mount(2)
+                    overlays.make(target)
+                syscalls.mount(f"/proc/self/fd/{source}", target, flags=syscalls.MS_BIND)
         if not os.path.samefile("/var/run", "/run"):  # noqa: PTH121 - a symlink on Debian, but not everywhere
             syscalls.mount("/run", "/var/run", flags=syscalls.MS_BIND)
         for directory in MADE_INSIDE:
@@ -75,12 +79,11 @@ def node_place(
 
 
 class _Overlays:
-    """Overlays whose upper layers lie in one tmpfs, made in the mount namespace of the calling thread."""
+    """Overlays whose upper layers lie in the directory `layers`, made in the mount namespace of the calling thread."""
 
-    def __init__(self, layers: Path) -> None:
+    def __init__(self, layers: int) -> None:
         self._layers = layers
         self._covered: set[str] = set()
-        syscalls.mount("layers", str(layers), "tmpfs", data="mode=0755")
 
     def over(self, target: str) -> None:
         """Whatever is written below `target` from now on stays in the node."""
@@ -88,11 +91,11 @@ class _Overlays:
             return
         self._covered.add(target)
         layer = target.strip("/").replace("/", "-")
-        for part in ("upper", "work"):
-            (self._layers / part / layer).mkdir(parents=True, exist_ok=True)
         # Relative paths: the lab's directory may hold the `,` or `:` that separate overlay options.
-        os.chdir(self._layers)
+        os.fchdir(self._layers)
         try:
+            for part in ("upper", "work"):
+                Path(part, layer).mkdir(parents=True)
             options = f"lowerdir={target},upperdir=upper/{layer},workdir=work/{layer}"
             syscalls.mount("overlay", target, "overlay", data=options)
         finally:
@@ -109,16 +112,23 @@ class _Overlays:
 
 def _fresh_sys() -> None:
     """A sysfs that shows this network namespace's devices, with the cgroups still in it."""
-    cgroup = os.open("/sys/fs/cgroup", os.O_PATH | os.O_CLOEXEC)
+    with _opened(Path("/sys/fs/cgroup")) as cgroup:
+        try:
+            syscalls.mount("sysfs", "/sys", "sysfs")
+        except PermissionError:
+            # A container may not mount sysfs. Only /sys/class/net is the worse for it: it shows the lab's devices.
+            return
+        whole = syscalls.MS_BIND | syscalls.MS_REC
+        syscalls.mount(f"/proc/self/fd/{cgroup}", "/sys/fs/cgroup", flags=whole)
+
+
+@contextlib.contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        syscalls.mount("sysfs", "/sys", "sysfs")
-        syscalls.mount(f"/proc/self/fd/{cgroup}", "/sys/fs/cgroup", flags=syscalls.MS_BIND | syscalls.MS_REC)
-    except OSError as error:
-        # A container may not mount sysfs. Only /sys/class/net is the worse for it: it shows the lab's devices.
-        if error.errno != errno.EPERM:
-            raise
+        yield fd
     finally:
-        os.close(cgroup)
+        os.close(fd)
 
 
 def _identity(name: str, nameservers: Sequence[IPv4Address]) -> None:

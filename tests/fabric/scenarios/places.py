@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from vpclab.fabric import CommandError, Place, node_place
 
 ROOT = Path(sys.argv[1])
+AWKWARD = Path("/var/lib/a,b:c")
+"""Below what a node overlays, with what separates overlay options in its name."""
 LACKING = [path for path in ("/etc/cni", "/opt/cni", "/var/lib/cni") if not Path(path).exists()]
 OWN = (
     "/etc/cni/net.d/10-aws.conflist",
@@ -119,7 +122,19 @@ async def sockets_belong_to_the_place(one: Place, other: Place) -> None:
         await one.listen("10.9.9.8", 80)
 
 
+async def a_nodes_root_lies_anywhere() -> None:
+    AWKWARD.mkdir()  # in the lab's own /var/lib: see main
+    node = node_place("node-3", AWKWARD)
+    await node.call(write, "node-3")
+    assert await node.call(read) == {"node-3"}
+    for file in ("run/aws-node/ipam.json", "var/log/aws-routed-eni/ipamd.log", "opt/cni/bin/aws-cni"):
+        assert (AWKWARD / file).read_text() == "node-3"
+    node.close()
+
+
 async def main() -> None:
+    subprocess.run(("mount", "-t", "tmpfs", "tmpfs", "/var/lib"), check=True)
+    await a_nodes_root_lies_anywhere()
     one, other = (node_place(f"node-{n}", ROOT / f"node-{n}") for n in (1, 2))
     await nodes_are_machines(one, other)
     await commands_tell_what_went_wrong(one)
