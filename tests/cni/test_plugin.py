@@ -130,7 +130,7 @@ def test_an_agent_that_dies_before_it_answers_is_as_one_that_is_away(
 def test_a_bad_environment_is_code_4(
     tmp_path: Path, plugin_at: InstallAt, command: str, env: dict[str, str], words: str
 ) -> None:
-    done = run(plugin_at(tmp_path), command, **env)
+    done = run(plugin_at(tmp_path), command, CONF, **env)
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["code"]) == (1, 4)
     assert words in answer["msg"]

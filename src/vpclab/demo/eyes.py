@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 
 from vpclab.lab.control import ask
@@ -98,45 +100,54 @@ class Eyes:
         }
 
     @contextmanager
-    def capture(self, where: str, device: str, what: str) -> Iterator[Capture]:
-        """Packets on a device while the body runs."""
+    def background(self, where: str, *argv: str) -> Iterator[Output]:
+        """A command that runs in a corner while the body does, and is ended then."""
         with tempfile.TemporaryFile("w+") as lines, tempfile.TemporaryFile("w+") as words:
-            argv = ("tcpdump", "-l", "-nn", "-e", "-U", "-i", device, what)
-            process = subprocess.Popen(self.command(where, *argv), stdout=lines, stderr=words, text=True)
-            capture = Capture(lines, words)
+            process = subprocess.Popen(
+                self.command(where, *argv), stdout=lines, stderr=words, text=True, start_new_session=True
+            )
             try:
-                capture.wait_for("listening on", words)
-                yield capture
+                yield Output(lines, words)
             finally:
-                process.terminate()
+                # nsenter waits for the command and passes no signal on: both are ended
+                os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
 
+    @contextmanager
+    def capture(self, where: str, device: str, what: str) -> Iterator[Output]:
+        """Packets on a device while the body runs."""
+        with self.background(where, "tcpdump", "-l", "-nn", "-e", "-U", "-i", device, what) as output:
+            output.wait_for("listening on", errors=True)
+            yield output
 
-class Capture:
-    """What tcpdump has printed so far."""
 
-    def __init__(self, lines: Any, words: Any) -> None:
+class Output:
+    """What a command in the background has printed so far."""
+
+    def __init__(self, lines: IO[str], words: IO[str]) -> None:
         self._lines = lines
         self._words = words
 
     @property
     def lines(self) -> list[str]:
-        """Each packet."""
-        self._lines.seek(0)
-        text: str = self._lines.read()
-        return text.splitlines()
+        """Each line of its output."""
+        return _read(self._lines)
 
-    def wait_for(self, text: str, where: Any = None) -> str:
-        """The first line with the text; "" if none came in time."""
-        source = where or self._lines
+    def wait_for(self, text: str, *, errors: bool = False) -> str:
+        """The first line with the text, of its output or its errors; "" if none came in time."""
         deadline = time.monotonic() + CAPTURE_SECONDS
         while time.monotonic() < deadline:
-            source.seek(0)
-            found = [line for line in source.read().splitlines() if text in line]
+            found = [line for line in _read(self._words if errors else self._lines) if text in line]
             if found:
-                return str(found[0])
+                return found[0]
             time.sleep(0.02)  # another process writes the file
         return ""
+
+
+def _read(file: IO[str]) -> list[str]:
+    # by its own position: the command writes through the same open file
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), size, 0).decode(errors="replace").splitlines()
 
 
 def machine_network() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -58,9 +57,7 @@ def _start(state: LabState, asked: str, progress: Callable[[str], None]) -> None
             start_new_session=True,
         )
     # until the daemon has written its own pid, this one is what `down` must end
-    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-        if not (state.directory / "lab.json").exists():
-            state.write_pid(daemon.pid)
+    state.write_pid(daemon.pid, unless_known=True)
     if daemon.stdout is None:
         raise LabError("no pipe to the daemon")
     with daemon.stdout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -58,11 +59,19 @@ class LabState:
                 f"lab {self.name} {running}: vpc-lab down --name {self.name} ends it; --name starts another beside it"
             ) from None
 
-    def write_pid(self, pid: int) -> None:
-        """Remember whose process it is; its start time keeps a later process of that number safe."""
-        fresh = self.directory / "lab.json.tmp"
+    def write_pid(self, pid: int, *, unless_known: bool = False) -> None:
+        """Remember whose process it is; its start time keeps a later process of that number safe.
+
+        `unless_known`: somebody who knows better may be writing at this very moment, and wins.
+        """
+        fresh = self.directory / f"lab.json.{os.getpid()}"
         fresh.write_text(json.dumps({"pid": pid, "start": _start_time(pid)}))
-        fresh.rename(self.directory / "lab.json")
+        if unless_known:
+            with contextlib.suppress(FileExistsError):
+                (self.directory / "lab.json").hardlink_to(fresh)
+            fresh.unlink()
+        else:
+            fresh.rename(self.directory / "lab.json")
 
     def pid(self) -> int | None:
         """The daemon's pid, if it runs."""

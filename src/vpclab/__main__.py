@@ -1,0 +1,5 @@
+"""`python -m vpclab`: the vpc-lab command."""
+
+from vpclab.cli import main
+
+main()
