@@ -15,6 +15,8 @@ HOST_NETWORK_PODS = 2
 """aws-node and kube-proxy use the node's address and so add to what the ENIs give (spec 6.14)."""
 SMALL_NODE_VCPUS, SMALL_NODE_PODS, LARGE_NODE_PODS = 30, 110, 250
 """EKS's recommended caps for prefix mode (aws-emulation 4.1)."""
+NO_TRUNK = frozenset({"i4i.large", "u-6tb1.56xlarge", "u-6tb1.112xlarge"})
+"""Nitro types that are not burstable and take no trunk ENI all the same, as AWS's resource controller documents."""
 
 
 class Hypervisor(enum.Enum):
@@ -43,7 +45,8 @@ class InstanceLimits:
     hypervisor: Hypervisor
     bare_metal: bool
     trunk: bool
-    """Whether a trunk ENI can be attached. EC2 does not say; AWS documents it for Nitro types that are not burstable."""
+    """Whether a trunk ENI can be attached. EC2's API does not say. AWS documents it for Nitro types and bare metal, burstable
+    types and those of `NO_TRUNK` excepted; that rule gives what the resource controller's list gives, type by type."""
     vcpus: int
 
     @property
@@ -79,6 +82,12 @@ def known_limits(instance_type: str) -> InstanceLimits | None:
         )
 
 
+def may_have_trunk(instance_type: str) -> bool:
+    """Whether a trunk ENI can be attached; a type that nobody knows may have one (spec 6.14)."""
+    limits = known_limits(instance_type)
+    return limits is None or limits.trunk
+
+
 def known_types() -> tuple[str, ...]:
     """Every type in the data file."""
     with resources.files("vpccni.ipam").joinpath("data/instance-limits.tsv").open(encoding="ascii") as table:
@@ -106,7 +115,9 @@ def from_describe(item: Mapping[str, Any]) -> InstanceLimits:
         network_cards=tuple(sorted(cards, key=lambda card: (card.index != default, card.index))),
         hypervisor=hypervisor,
         bare_metal=metal,
-        trunk=nitro and not item.get("BurstablePerformanceSupported", False),
+        trunk=nitro
+        and not item.get("BurstablePerformanceSupported", False)
+        and item["InstanceType"] not in NO_TRUNK,
         vcpus=item.get("VCpuInfo", {}).get("DefaultVCpus", 0),
     )
 

@@ -103,8 +103,10 @@ class AddressSpace:
     def release(self, networks: Iterable[IPv4Network]) -> None:
         """Give taken addresses and prefixes back. Raises ValueError for one that is not taken or is reserved."""
         for network in networks:
+            if not network.subnet_of(self.cidr) or self.is_reserved(network.network_address):
+                raise ValueError(f"{network} is not assigned in {self.cidr}")
             block, mask = self._place(network)
-            if self._taken[block] & mask != mask or self.is_reserved(network.network_address):
+            if self._taken[block] & mask != mask:
                 raise ValueError(f"{network} is not assigned in {self.cidr}")
             self._taken[block] &= ~mask & FULL
             self._free += network.num_addresses

@@ -107,14 +107,12 @@ class Gate:
         return self._draws.uuid()
 
     def _bucket(self, action: str, now: float, *, whole: bool) -> _Bucket:
-        if action.startswith("Describe"):
-            costly = whole and action in COSTLY_WHEN_WHOLE
-            # One bucket for all reads but those that read everything (4.3).
-            name, rate = (action, DESCRIBE_ALL) if costly else ("Describe*", DESCRIBE)
-        else:
-            name, rate = action, MUTATING
+        """Each action has a bucket of its own (EC2's developer guide, request throttling)."""
+        costly = whole and action in COSTLY_WHEN_WHOLE
+        name = f"{action} of everything" if costly else action
         if name not in self._buckets:
-            rate = self.rates.get(name, rate)
+            usual = DESCRIBE if action.startswith("Describe") else MUTATING
+            rate = DESCRIBE_ALL if costly else self.rates.get(action, usual)
             self._buckets[name] = _Bucket(rate, rate.size, now)
         return self._buckets[name]
 

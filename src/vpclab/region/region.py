@@ -180,18 +180,14 @@ class Region:
 
     def instance_at(self, address: IPv4Address) -> Instance | None:
         """The instance that has this address as an ENI's primary, private or public."""
+        eni = self.enis.get(self._tables.enis_by_public_ip.get(address, ""))
         for subnet in self.subnets.values():
-            eni = self._tables.holder(subnet.id, address) if address in subnet.cidr else None
-            if eni is not None and eni.primary == address and eni.attachment is not None:
-                return self.instances[eni.attachment.instance_id]
-        public = next(
-            (e for e in self.enis.values() if e.public_ip == address and e.attachment is not None), None
-        )
-        return (
-            None
-            if public is None or public.attachment is None
-            else self.instances[public.attachment.instance_id]
-        )
+            if eni is None and address in subnet.cidr:
+                held = self._tables.holder(subnet.id, address)
+                eni = held if held is not None and held.primary == address else None
+        if eni is None or eni.attachment is None:
+            return None
+        return self.instances[eni.attachment.instance_id]
 
     def instance_named(self, name: str) -> Instance | None:
         """The instance that is not terminated and has this Name tag."""

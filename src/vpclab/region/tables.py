@@ -54,6 +54,7 @@ class Tables:
         self.enis_by_subnet: dict[str, dict[str, None]] = {}
         self.enis_by_attachment: dict[str, str] = {}
         self.enis_by_mac: dict[str, str] = {}
+        self.enis_by_public_ip: dict[IPv4Address, str] = {}
         self.holders: dict[tuple[str, IPv4Network], str] = {}
         """By subnet and network: the ENI that an address or prefix is on."""
         self.ordinals: dict[str, int] = {}
@@ -187,24 +188,38 @@ class Tables:
         self.ordinals.pop(identifier, None)
 
     def _index(self, before: NetworkInterface | None, after: NetworkInterface | None) -> None:
+        """Bring the indexes up to date by the difference: what stays keeps its place in their order."""
         if before is not None:
-            self.enis_by_subnet[before.subnet_id].pop(before.id, None)
-            self.enis_by_mac.pop(before.mac, None)
-            for network in before.networks:
-                self.holders.pop((before.subnet_id, network), None)
-            if before.attachment is not None:
-                self.enis_by_instance[before.attachment.instance_id].pop(before.id, None)
-                self.enis_by_attachment.pop(before.attachment.id, None)
+            self._unlist(before, after)
         if after is not None:
-            self.enis_by_subnet[after.subnet_id][after.id] = None
-            self.enis_by_mac[after.mac] = after.id
-            for network in after.networks:
-                self.holders[after.subnet_id, network] = after.id
-            if after.attachment is not None:
-                self.enis_by_instance[after.attachment.instance_id][after.id] = None
-                self.enis_by_attachment[after.attachment.id] = after.id
+            self._list(after)
         either = after or before
         if either is not None:
             lag = Lag(self.now, self.delay(self.delays.imds), self.delay(self.delays.imds_mac_linger))
             self.metadata.note(before, after, lag)
             self.note(Resource.ENI, either.id)
+
+    def _list(self, eni: NetworkInterface) -> None:
+        self.enis_by_subnet[eni.subnet_id][eni.id] = None
+        self.enis_by_mac[eni.mac] = eni.id
+        self.holders.update(((eni.subnet_id, network), eni.id) for network in eni.networks)
+        if eni.attachment is not None:
+            self.enis_by_instance[eni.attachment.instance_id][eni.id] = None
+            self.enis_by_attachment[eni.attachment.id] = eni.id
+        if eni.public_ip is not None:
+            self.enis_by_public_ip[eni.public_ip] = eni.id
+
+    def _unlist(self, eni: NetworkInterface, after: NetworkInterface | None) -> None:
+        if after is None:
+            del self.enis_by_subnet[eni.subnet_id][eni.id]
+            del self.enis_by_mac[eni.mac]
+        kept = set() if after is None else set(after.networks)
+        for network in eni.networks:
+            if network not in kept:
+                del self.holders[eni.subnet_id, network]
+        attachment = None if after is None else after.attachment
+        if eni.attachment is not None and (attachment is None or attachment.id != eni.attachment.id):
+            del self.enis_by_instance[eni.attachment.instance_id][eni.id]
+            del self.enis_by_attachment[eni.attachment.id]
+        if eni.public_ip is not None and (after is None or after.public_ip != eni.public_ip):
+            del self.enis_by_public_ip[eni.public_ip]

@@ -12,12 +12,26 @@ from vpclab.aws.operations.arguments import PAGED, Parameters, operation
 from vpclab.region.errors import contradiction, invalid
 from vpclab.region.filters import matching, paged
 from vpclab.region.region import Region
-from vpclab.region.values import ApiError, Tags
+from vpclab.region.values import ApiError, Instance, Tags
 
 DEFAULT_TYPE = "m1.small"
 """What EC2 takes if a request names none."""
 TYPES_PAGE = 100
 """DescribeInstanceTypes gives at most this many at once, and that many if it is not told."""
+
+
+_OF_INTERFACE = frozenset(
+    {
+        "DeviceIndex",
+        "NetworkCardIndex",
+        "SubnetId",
+        "Groups",
+        "PrivateIpAddress",
+        "AssociatePublicIpAddress",
+        "DeleteOnTermination",
+    }
+)
+"""What is honoured of a launch's network interface."""
 
 
 def run(region: Region, p: Parameters) -> dict[str, Any]:
@@ -31,20 +45,39 @@ def run(region: Region, p: Parameters) -> dict[str, Any]:
         raise contradiction(
             "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request"
         )
-    place = interfaces[0] if interfaces else p
-    address = place.get("PrivateIpAddress")
-    launched = [
-        region.run_instance(
-            p.get("InstanceType", DEFAULT_TYPE),
-            args.one_of(place, "SubnetId"),
-            groups=tuple(place.get("Groups" if interfaces else "SecurityGroupIds", ())),
-            tags=args.tags_for(p, "instance"),
-            private_ip=None if address is None else args.address(address),
-            associate_public_ip=place.get("AssociatePublicIpAddress"),
+    strange = sorted(key for one in interfaces for key in one.keys() - _OF_INTERFACE)
+    if strange or any(not one.get("DeleteOnTermination", True) for one in interfaces):
+        raise ApiError(
+            "UnsupportedOperation",
+            f"The lab launches with a plain, new interface: not {', '.join(strange) or 'one that stays'}.",
         )
-        for _ in range(p["MaxCount"])
-    ]
+    place = interfaces[0] if interfaces else p
+    if "PrivateIpAddress" in place and p["MaxCount"] > 1:
+        raise contradiction("A private IP address can be given to one instance only")
+    launched: list[Instance] = []
+    try:
+        while len(launched) < p["MaxCount"]:
+            launched.append(_launch(region, p, place))
+    except ApiError:
+        if len(launched) < p["MinCount"]:
+            for instance in launched:
+                region.terminate_instance(instance.id)
+            raise
     return items.reservation(region, launched)
+
+
+def _launch(region: Region, p: Parameters, place: Parameters) -> Instance:
+    address = place.get("PrivateIpAddress")
+    instance = region.run_instance(
+        p.get("InstanceType", DEFAULT_TYPE),
+        args.one_of(place, "SubnetId"),
+        groups=tuple(place.get("Groups", place.get("SecurityGroupIds", ()))),
+        tags=args.tags_for(p, "instance"),
+        private_ip=None if address is None else args.address(address),
+        associate_public_ip=place.get("AssociatePublicIpAddress"),
+    )
+    region.create_tags((region.primary_eni(instance.id).id,), args.tags_for(p, "network-interface"))
+    return instance
 
 
 def terminate(region: Region, p: Parameters) -> dict[str, Any]:
