@@ -18,6 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from vpclab.demo.eyes import Eyes
+from vpclab.lab.start import up
+
 TYPE = "c5.4xlarge"  # 8 ENIs of 29 addresses
 AT_ONCE = 8
 ROUNDS, BURST = 4, 48
@@ -94,18 +97,16 @@ def agent_rss() -> int:
     here = Path("/proc/self/ns/net").stat().st_ino
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and b"vpccni.agent" in (entry / "cmdline").read_bytes():
-                if (entry / "ns/net").stat().st_ino == here:
-                    return int((entry / "status").read_text().split("VmRSS:")[1].split()[0])
+            if not entry.name.isdigit() or b"vpccni.agent" not in (entry / "cmdline").read_bytes():
+                continue
+            if (entry / "ns/net").stat().st_ino == here:
+                return int((entry / "status").read_text().split("VmRSS:")[1].split()[0])
         except OSError:
             continue
     return 0
 
 
 def main(pods: int) -> None:
-    from vpclab.demo.eyes import Eyes
-    from vpclab.lab.start import up
-
     env = {"WARM_IP_TARGET": "60", "MINIMUM_IP_TARGET": "230", "IP_COOLDOWN_PERIOD": "0"}
     state = up(f"bench-{os.getpid()}", 1, TYPE, env, "none", lambda _: None)
     try:

@@ -26,7 +26,9 @@ class ScanningPool:
     """A dictionary of addresses, searched from its start for each ADD and each DEL."""
 
     def __init__(self, size: int) -> None:
-        self.owners: dict[IPv4Address, SandboxKey | None] = {IPv4Address(0x0A000000 + n): None for n in range(size)}
+        self.owners: dict[IPv4Address, SandboxKey | None] = {
+            IPv4Address(0x0A000000 + n): None for n in range(size)
+        }
 
     def assign(self, key: SandboxKey) -> None:
         for address, owner in self.owners.items():
