@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from vpclab.lab.state import LabError, LabState
 
-TOOLS = ("ip", "nft", "iptables", "iptables-save", "iptables-restore", "nsenter")
+TOOLS = ("ip", "nft", "iptables", "iptables-save", "iptables-restore", "nsenter", "setpriv")
 
 
 def must_be_able() -> None:

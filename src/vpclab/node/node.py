@@ -24,6 +24,8 @@ READY_SECONDS = 60.0
 POD_SECONDS = 60.0
 LOOK_EVERY = 0.02
 """Seconds between looks at whether the agent has written the conflist."""
+AS_AWS_NODE = ("setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all")
+"""The capabilities of the aws-node container (spec 10.2), and no others: so every lab proves that they are enough."""
 RESTART_FIRST, RESTART_MOST = 0.5, 10.0
 
 
@@ -126,7 +128,7 @@ class Node(Machine):
     def _spawn(self) -> subprocess.Popen[bytes]:
         with Path("/var/log/aws-routed-eni/agent.stderr").open("ab") as stderr:
             return subprocess.Popen(
-                [sys.executable, "-m", "vpccni.agent"], env=self.agent_env, stdin=subprocess.DEVNULL, stdout=stderr,
+                [*AS_AWS_NODE, sys.executable, "-m", "vpccni.agent"], env=self.agent_env, stdin=subprocess.DEVNULL, stdout=stderr,
                 stderr=stderr, start_new_session=True,
             )  # fmt: skip
 
