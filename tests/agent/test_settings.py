@@ -98,3 +98,11 @@ def test_no_text_whatever_keeps_the_agent_from_starting(environ: dict[str, str])
     assert 576 <= settings.pod_mtu <= 9001
     assert settings.http_timeout >= 10
     assert {b.name for b in bad} <= set(environ)
+
+
+def test_a_switch_that_is_not_there_yet_is_not_ignored_in_silence() -> None:
+    settings, bad = parse_settings({"ENABLE_PREFIX_DELEGATION": "true", "ENABLE_IPv6": "false"})
+    assert settings == Settings()
+    assert [str(b) for b in bad] == [
+        "ENABLE_PREFIX_DELEGATION='true' asks for what this version does not have yet; using false"
+    ]

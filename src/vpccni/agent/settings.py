@@ -21,6 +21,18 @@ T = TypeVar("T")
 TRUE_WORDS = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 MTU_MIN, MTU_MAX = 576, 9001
+NOT_YET = (
+    "ANNOTATE_POD_IP",
+    "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG",
+    "DISABLE_NETWORK_RESOURCE_PROVISIONING",
+    "ENABLE_IMDS_ONLY_MODE",
+    "ENABLE_IPv6",
+    "ENABLE_MULTI_NIC",
+    "ENABLE_POD_ENI",
+    "ENABLE_PREFIX_DELEGATION",
+    "ENABLE_V6_EGRESS",
+)
+"""Switches of the original that this version does not have (README, limits): asked for in vain, and said so."""
 RESERVED_TAG = "k8s.amazonaws.com"
 
 
@@ -175,6 +187,11 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         node_name=r.text("MY_NODE_NAME", ""),
         pod_name=r.text("MY_POD_NAME", ""),
     )
+    r.bad += [
+        BadSetting(name, environ[name], "asks for what this version does not have yet", "false")
+        for name in NOT_YET
+        if environ.get(name) in TRUE_WORDS
+    ]
     return settings, tuple(r.bad)
 
 
