@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from itertools import pairwise
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from vpclab.region import ApiError, AttachmentStatus, Delays, EniStatus, InstanceState, Region, Wanted
+from vpclab.region import (
+    ApiError,
+    AttachmentStatus,
+    Delays,
+    EniStatus,
+    InstanceState,
+    NetworkInterface,
+    Region,
+    Wanted,
+)
 
 CIDRS = tuple(map(IPv4Network, ("10.0.0.0/28", "10.0.1.0/26", "10.0.2.0/27")))
-TYPES = ("t3.small", "t3.medium", "t2.medium")  # t2: not Nitro, so no prefixes
-places = st.integers(0, 1000)
-explicit = st.sampled_from([address for cidr in CIDRS for address in cidr])
-blocks = st.sampled_from([block for cidr in CIDRS for block in cidr.subnets(new_prefix=28)])
-wanteds = st.one_of(
-    st.builds(Wanted, count=st.integers(0, 6)),
-    st.builds(Wanted, addresses=st.lists(explicit, max_size=3).map(tuple)),
-    st.builds(Wanted, prefix_count=st.integers(0, 2)),
-    st.builds(Wanted, prefixes=st.lists(blocks, max_size=2).map(tuple)),
-    st.builds(Wanted, count=st.integers(0, 1), prefix_count=st.integers(0, 1)),
+TYPES = (
+    "t3.nano",
+    "t3.small",
+    "t2.micro",
+)  # small limits are met soon; t2 is not Nitro and takes no prefixes
+places = st.integers(0, 6)
+counts = st.integers(1, 4)
+offsets = st.integers(0, 63)
+requests = st.one_of(
+    st.tuples(st.just("count"), st.lists(counts, min_size=1, max_size=1)),
+    st.tuples(st.just("prefix_count"), st.lists(st.integers(1, 2), min_size=1, max_size=1)),
+    st.tuples(st.just("addresses"), st.lists(offsets, min_size=1, max_size=3)),
+    st.tuples(st.just("prefixes"), st.lists(offsets, min_size=1, max_size=2)),
 )
+Request = tuple[str, list[int]]
+
+
+def wanted(request: Request, cidr: IPv4Network) -> Wanted:
+    """The request in terms of a subnet; offsets may lie outside of it."""
+    how, numbers = request
+    start = cidr.network_address
+    if how == "count":
+        return Wanted(count=numbers[0])
+    if how == "prefix_count":
+        return Wanted(prefix_count=numbers[0])
+    if how == "addresses":
+        return Wanted(addresses=tuple(start + n for n in numbers))
+    return Wanted(prefixes=tuple(IPv4Network((int(start) + n // 16 * 16, 28)) for n in numbers))
 
 
 class Accounting(RuleBasedStateMachine):
@@ -34,6 +60,12 @@ class Accounting(RuleBasedStateMachine):
         vpc = self.region.create_vpc(IPv4Network("10.0.0.0/16")).id
         zone = self.region.zones[0]
         self.subnets = [self.region.create_subnet(vpc, zone, cidr).id for cidr in CIDRS]
+
+    @initialize()
+    def populate(self) -> None:
+        for number, type_ in enumerate(TYPES):
+            self.region.run_instance(type_, self.subnets[number])
+            self.region.create_network_interface(self.subnets[number], wanted=Wanted(count=number))
 
     def picture(self) -> tuple[Any, ...]:
         region = self.region
@@ -51,73 +83,89 @@ class Accounting(RuleBasedStateMachine):
         except ApiError:
             assert self.picture() == before
 
-    def an_eni(self, place: int) -> str:
-        enis = list(self.region.enis)
-        return enis[place % len(enis)] if enis else "eni-none"
+    def an_eni(self, place: int) -> NetworkInterface:
+        enis = list(self.region.enis.values())
+        return enis[place % len(enis)]
 
     def an_instance(self, place: int) -> str:
         instances = list(self.region.instances)
-        return instances[place % len(instances)] if instances else "i-none"
+        return instances[place % len(instances)]
 
+    def few_instances(self) -> bool:
+        return len(self.region.instances) < 4
+
+    def any_instances(self) -> bool:
+        return bool(self.region.instances)
+
+    def any_enis(self) -> bool:
+        return bool(self.region.enis)
+
+    @precondition(few_instances)
     @rule(subnet=st.sampled_from(range(3)), type_=st.sampled_from(TYPES), public=st.booleans())
     def run(self, subnet: int, type_: str, *, public: bool) -> None:
         self.attempt("run_instance", type_, self.subnets[subnet], associate_public_ip=public)
 
+    @precondition(any_instances)
     @rule(place=places)
     def terminate(self, place: int) -> None:
         self.attempt("terminate_instance", self.an_instance(place))
 
-    @rule(subnet=st.sampled_from(range(3)), wanted=wanteds, primary=st.none() | explicit)
-    def create(self, subnet: int, wanted: Wanted, primary: IPv4Address | None) -> None:
-        self.attempt("create_network_interface", self.subnets[subnet], wanted=wanted, private_ip=primary)
+    @rule(subnet=st.sampled_from(range(3)), request=requests, primary=st.none() | offsets)
+    def create(self, subnet: int, request: Request, primary: int | None) -> None:
+        address = None if primary is None else CIDRS[subnet].network_address + primary
+        asked = wanted(request, CIDRS[subnet])
+        self.attempt("create_network_interface", self.subnets[subnet], wanted=asked, private_ip=address)
 
-    @rule(eni=places, instance=places, index=st.integers(0, 4))
+    @precondition(any_instances)
+    @precondition(any_enis)
+    @rule(eni=places, instance=places, index=st.integers(0, 3))
     def attach(self, eni: int, instance: int, index: int) -> None:
-        self.attempt("attach_network_interface", self.an_eni(eni), self.an_instance(instance), index)
+        self.attempt("attach_network_interface", self.an_eni(eni).id, self.an_instance(instance), index)
 
+    @precondition(any_enis)
     @rule(place=places, force=st.booleans())
     def detach(self, place: int, *, force: bool) -> None:
-        eni = self.region.enis.get(self.an_eni(place))
-        attachment = (
-            eni.attachment.id if eni is not None and eni.attachment is not None else "eni-attach-none"
-        )
-        self.attempt("detach_network_interface", attachment, force=force)
+        attachment = self.an_eni(place).attachment
+        identifier = "eni-attach-none" if attachment is None else attachment.id
+        self.attempt("detach_network_interface", identifier, force=force)
 
+    @precondition(any_enis)
     @rule(place=places)
     def delete(self, place: int) -> None:
-        self.attempt("delete_network_interface", self.an_eni(place))
+        self.attempt("delete_network_interface", self.an_eni(place).id)
 
-    @rule(place=places, wanted=wanteds, move=st.booleans())
-    def assign(self, place: int, wanted: Wanted, *, move: bool) -> None:
-        eni = self.an_eni(place)
-        before = self.region.enis.get(eni)
+    @precondition(any_enis)
+    @rule(place=places, request=requests, move=st.booleans())
+    def assign(self, place: int, request: Request, *, move: bool) -> None:
+        before = self.an_eni(place)
+        asked = wanted(request, self.region.subnet(before.subnet_id).cidr)
         picture = self.picture()
         try:
-            claimed = self.region.assign_private_ip_addresses(eni, wanted, allow_reassignment=move)
+            claimed = self.region.assign_private_ip_addresses(before.id, asked, allow_reassignment=move)
         except ApiError:
             assert self.picture() == picture
             return
-        assert before is not None
-        after = self.region.eni(eni)
+        after = self.region.eni(before.id)
         assert set(claimed.addresses) == set(after.secondary) - set(before.secondary)
         assert set(claimed.prefixes) == set(after.prefixes) - set(before.prefixes)
-        assert len(claimed.addresses) + len(claimed.prefixes) == wanted.slots
+        assert len(claimed.addresses) + len(claimed.prefixes) == asked.slots
 
+    @precondition(any_enis)
     @rule(place=places, take=st.integers(1, 3))
     def unassign(self, place: int, take: int) -> None:
-        eni = self.region.enis.get(self.an_eni(place))
-        if eni is not None:
-            self.attempt(
-                "unassign_private_ip_addresses",
-                eni.id,
-                addresses=eni.secondary[:take],
-                prefixes=eni.prefixes[-1:],
-            )
+        eni = self.an_eni(place)
+        self.attempt(
+            "unassign_private_ip_addresses",
+            eni.id,
+            addresses=eni.secondary[:take],
+            prefixes=eni.prefixes[-1:],
+        )
 
+    @precondition(any_enis)
     @rule(place=places, delete=st.booleans())
     def delete_on_termination(self, place: int, *, delete: bool) -> None:
-        eni = self.region.enis.get(self.an_eni(place))
-        if eni is not None and eni.attachment is not None:
+        eni = self.an_eni(place)
+        if eni.attachment is not None:
             self.attempt(
                 "modify_network_interface", eni.id, delete_on_termination=(eni.attachment.id, delete)
             )
@@ -179,8 +227,15 @@ class Accounting(RuleBasedStateMachine):
         for eni in self.region.enis.values():
             for network in eni.networks:
                 assert self.region.eni_with(eni.subnet_id, network[-1]) is eni
-        assert sum(len(self.region.enis_in(s)) for s in self.subnets) == len(self.region.enis)
+        enis, tables = self.region.enis.values(), self.region._tables
+        assert sum(len(self.region.enis_in(s)) for s in self.subnets) == len(enis)
+        assert len(tables.holders) == sum(len(eni.networks) for eni in enis)
+        assert set(tables.enis_by_attachment) == {eni.attachment.id for eni in enis if eni.attachment}
+        assert set(tables.enis_by_public_ip) == {eni.public_ip for eni in enis if eni.public_ip}
+        assert set(tables.enis_by_mac) == {eni.mac for eni in enis}
 
 
 TestAccounting = Accounting.TestCase
-TestAccounting.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAccounting.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, report_multiple_bugs=False
+)

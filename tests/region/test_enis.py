@@ -29,6 +29,12 @@ def test_prefixes_are_chosen_before_the_primary_so_that_it_spoils_none(world: Wo
     assert (eni.primary, len(eni.prefixes)) == (IPv4Address("10.0.1.4"), 14)
 
 
+def test_a_primary_from_the_last_room_left_spoils_no_prefix_either(world: World) -> None:
+    world.region.create_network_interface(world.subnet, wanted=Wanted(count=11))  # the first sixteen are gone
+    eni = world.region.create_network_interface(world.subnet, wanted=Wanted(prefix_count=14))
+    assert (eni.primary, len(eni.prefixes)) == (IPv4Address("10.0.1.240"), 14)
+
+
 def test_unknown_things_are_named(world: World) -> None:
     with refused("InvalidSubnetID.NotFound", "The subnet ID 'subnet-x' does not exist"):
         world.region.create_network_interface("subnet-x")

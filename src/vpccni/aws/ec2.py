@@ -1,208 +1,236 @@
-"""EC2 as the agent needs it: a handful of calls, answers as ipam's values, failures as typed reasons.
-
-On botocore, for its credential chain (instance role, IRSA, pod identity), signing and endpoints; with our own cut of its
-service model, which saves 23 MiB and half of the start (measured: 61 → 38 MiB, 0.37 → 0.18 s). Blocking; loaded and used
-in worker threads, whose calls may overlap: a botocore client is safe for that.
-"""
+"""EC2 as the agent needs it: a handful of calls, answers as ipam's values, failures as typed reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 from typing import Any
 
+from vpccni.aws.budget import CallBudget
+from vpccni.aws.call_log import CallLog
+from vpccni.aws.client import Ec2Client
 from vpccni.aws.errors import NO_SUCH_ENI, Ec2Error, failure
+from vpccni.aws.values import (
+    CreatedEni,
+    DescribedEni,
+    DescribedSubnet,
+    EniAttachment,
+    NewEni,
+)
 from vpccni.ipam.limits import InstanceLimits, from_describe
-from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Block, BlockKind, EniId, SubnetId
 
-MODEL = Path(__file__).parent / "data"
-CONNECT_TIMEOUT = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class NewEni:
-    """What an ENI is created with (spec 6.9, 6.10): its first blocks come in the same call."""
-
-    subnet: SubnetId
-    groups: tuple[str, ...]
-    description: str
-    tags: tuple[tuple[str, str], ...]
-    count: int
-    kind: BlockKind
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedEni:
-    """What EC2 made."""
-
-    id: EniId
-    mac: str
-    primary_address: IPv4Address
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EniState:
-    """Where an ENI is in its life."""
-
-    status: str
-    attachment_id: str | None
+__all__ = ["Ec2", "NewEni"]
 
 
 class Ec2:
-    """One region's EC2, as this node's role may call it."""
+    """One region's EC2, as this node's role may call it. Light until the first call, which loads botocore.
 
-    def __init__(self, region: str, *, endpoint_url: str | None = None, timeout: float = 10.0) -> None:
-        # loaded here and not at the top: an agent whose pool was restored serves pods before it needs any of this
-        from botocore import exceptions  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.loaders import Loader  # noqa: PLC0415
-        from botocore.session import Session  # noqa: PLC0415
+    Blocking; used in worker threads, whose calls may overlap. `timeout` is what an answer may take, in seconds
+    (HTTP_TIMEOUT). `calls` is counted into, `budget` paced by.
+    """
 
-        session = Session()
-        loader = Loader()
-        loader.search_paths.insert(0, str(MODEL))
-        session.register_component("data_loader", loader)
-        self._exceptions = exceptions
-        self._client = session.create_client(
-            "ec2",
-            region_name=region,
-            endpoint_url=endpoint_url,
-            config=Config(
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=timeout,
-                # the pool backs off by itself, knowing what it still needs; here just a lost packet is covered
-                retries={"mode": "standard", "total_max_attempts": 2},
-                user_agent_extra="vpc-cni",
-            ),
+    def __init__(
+        self,
+        region: str,
+        *,
+        endpoint_url: str | None = None,
+        timeout: float = 10.0,
+        calls: CallLog | None = None,
+        budget: CallBudget | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = Ec2Client(
+            region, endpoint_url=endpoint_url, timeout=timeout, calls=calls, budget=budget, sleep=sleep
         )
+
+    @property
+    def calls(self) -> CallLog:
+        """What was called, and how it ended."""
+        return self._client.calls
+
+    def close(self) -> None:
+        """Close connections; the next call opens others."""
+        self._client.close()
 
     def assign(self, eni: EniId, count: int, kind: BlockKind) -> tuple[Block, ...]:
         """More blocks on an ENI; just the new ones. Raises Ec2Error."""
-        wanted = {"Ipv4PrefixCount" if kind is BlockKind.PREFIX else "SecondaryPrivateIpAddressCount": count}
-        answer = self._call(
+        if count <= 0:
+            return ()
+        answer = self._client.call(
             "AssignPrivateIpAddresses",
-            eni,
+            {"NetworkInterfaceId": eni, **_first(count, kind)},
+            subject=eni,
             prefixes=kind is BlockKind.PREFIX,
-            NetworkInterfaceId=eni,
-            **wanted,
         )
-        addresses = (a["PrivateIpAddress"] for a in answer.get("AssignedPrivateIpAddresses", []))
-        prefixes = (p["Ipv4Prefix"] for p in answer.get("AssignedIpv4Prefixes", []))
-        return (
-            *(Block.of_address(IPv4Address(address)) for address in addresses),
-            *(Block(IPv4Network(prefix)) for prefix in prefixes),
-        )
+        addresses = (a["PrivateIpAddress"] for a in answer.get("AssignedPrivateIpAddresses", ()))
+        return _blocks(addresses, answer.get("AssignedIpv4Prefixes", ()))
 
-    def unassign(self, eni: EniId, blocks: tuple[Block, ...]) -> None:
-        """Give blocks back, prefixes and addresses in a call each. Raises Ec2Error."""
-        prefixes = [str(b) for b in blocks if b.kind is BlockKind.PREFIX]
-        addresses = [str(b.network.network_address) for b in blocks if b.kind is BlockKind.SECONDARY_IP]
-        if addresses:
-            self._call(
-                "UnassignPrivateIpAddresses", eni, NetworkInterfaceId=eni, PrivateIpAddresses=addresses
-            )
-        if prefixes:
-            self._call("UnassignPrivateIpAddresses", eni, NetworkInterfaceId=eni, Ipv4Prefixes=prefixes)
+    def unassign(self, eni: EniId, blocks: Iterable[Block]) -> None:
+        """Give blocks back, addresses and prefixes in a call each. Raises Ec2Error."""
+        given = tuple(blocks)
+        addresses = [str(b.network.network_address) for b in given if b.kind is BlockKind.SECONDARY_IP]
+        prefixes = [str(b) for b in given if b.kind is BlockKind.PREFIX]
+        for what, values in (("PrivateIpAddresses", addresses), ("Ipv4Prefixes", prefixes)):
+            if values:
+                said = {"NetworkInterfaceId": eni, what: values}
+                self._client.call("UnassignPrivateIpAddresses", said, subject=eni)
 
     def create_eni(self, new: NewEni) -> CreatedEni:
         """A new ENI with its first blocks. Raises Ec2Error."""
-        prefixes = new.kind is BlockKind.PREFIX
-        first = (
-            {"Ipv4PrefixCount" if prefixes else "SecondaryPrivateIpAddressCount": new.count}
-            if new.count
-            else {}
-        )
-        tags = [{"Key": key, "Value": value} for key, value in sorted(new.tags)]
-        answer = self._call(
+        said = {
+            "SubnetId": new.subnet,
+            "Groups": list(new.groups),
+            "Description": new.description,
+            "ClientToken": uuid.uuid4().hex,  # one for all attempts: a lost answer leaves no second ENI
+            **_first(new.count, new.kind),
+        }
+        if new.tags:
+            tags = [{"Key": key, "Value": value} for key, value in sorted(new.tags)]
+            said["TagSpecifications"] = [{"ResourceType": "network-interface", "Tags": tags}]
+        answer = self._client.call(
             "CreateNetworkInterface",
-            new.subnet,
-            prefixes=prefixes,
-            SubnetId=new.subnet,
-            Groups=list(new.groups),
-            Description=new.description,
-            TagSpecifications=[{"ResourceType": "network-interface", "Tags": tags}],
-            **first,
+            said,
+            subject=new.subnet,
+            subnet=new.subnet,
+            prefixes=new.kind is BlockKind.PREFIX,
         )
         eni = answer["NetworkInterface"]
-        secondary = (a["PrivateIpAddress"] for a in eni.get("PrivateIpAddresses", []) if not a.get("Primary"))
         return CreatedEni(
             id=EniId(eni["NetworkInterfaceId"]),
             mac=eni["MacAddress"],
             primary_address=IPv4Address(eni["PrivateIpAddress"]),
-            blocks=(
-                *(Block.of_address(IPv4Address(address)) for address in secondary),
-                *(Block(IPv4Network(p["Ipv4Prefix"])) for p in eni.get("Ipv4Prefixes", [])),
-            ),
+            blocks=_blocks(_secondary(eni), eni.get("Ipv4Prefixes", ())),
         )
 
     def attach(self, eni: EniId, instance: str, device_index: int, network_card: int) -> str:
         """Attach; the attachment's id. Raises Ec2Error."""
-        answer = self._call(
-            "AttachNetworkInterface",
-            eni,
-            NetworkInterfaceId=eni,
-            InstanceId=instance,
-            DeviceIndex=device_index,
-            NetworkCardIndex=network_card,
-        )
+        said = {
+            "NetworkInterfaceId": eni,
+            "InstanceId": instance,
+            "DeviceIndex": device_index,
+            "NetworkCardIndex": network_card,
+        }
+        answer = self._client.call("AttachNetworkInterface", said, subject=eni)
         return str(answer["AttachmentId"])
 
     def delete_on_termination(self, eni: EniId, attachment: str) -> None:
         """The ENI goes with the instance. Raises Ec2Error."""
         change = {"AttachmentId": attachment, "DeleteOnTermination": True}
-        self._call("ModifyNetworkInterfaceAttribute", eni, NetworkInterfaceId=eni, Attachment=change)
+        said = {"NetworkInterfaceId": eni, "Attachment": change}
+        self._client.call("ModifyNetworkInterfaceAttribute", said, subject=eni)
 
     def detach(self, attachment: str) -> None:
         """Begin to detach. Raises Ec2Error."""
-        self._call("DetachNetworkInterface", attachment, AttachmentId=attachment)
+        self._client.call("DetachNetworkInterface", {"AttachmentId": attachment}, subject=attachment)
 
     def delete_eni(self, eni: EniId) -> None:
         """Delete; one that is gone already is fine. Raises Ec2Error."""
         try:
-            self._call("DeleteNetworkInterface", eni, NetworkInterfaceId=eni)
+            self._client.call("DeleteNetworkInterface", {"NetworkInterfaceId": eni}, subject=eni)
         except Ec2Error as error:
             if error.code != NO_SUCH_ENI:
                 raise
 
-    def state(self, eni: EniId) -> EniState | None:
-        """Where the ENI is in its life; None if it is gone. Raises Ec2Error."""
-        try:
-            answer = self._call("DescribeNetworkInterfaces", eni, NetworkInterfaceIds=[eni])
-        except Ec2Error as error:
-            if error.code == NO_SUCH_ENI:
-                return None
-            raise
-        [found] = answer["NetworkInterfaces"]
-        return EniState(found["Status"], found.get("Attachment", {}).get("AttachmentId"))
+    def describe_enis(
+        self, ids: Sequence[EniId] | None = None, *, instance: str | None = None
+    ) -> tuple[DescribedEni, ...]:
+        """ENIs by id (200 at most) or by instance, by device index; those that are gone are left out. Raises Ec2Error.
+
+        By filter and not by NetworkInterfaceIds: one ENI that is gone would fail the whole call (spec 6.9).
+        """
+        filters = [] if instance is None else [_filter("attachment.instance-id", [instance])]
+        if ids is not None:
+            if not ids:
+                return ()
+            filters.append(_filter("network-interface-id", ids))
+        if not filters:
+            raise ValueError("every ENI of the account is never what a node wants to know")
+        items = self._client.pages("DescribeNetworkInterfaces", "NetworkInterfaces", {"Filters": filters})
+        return tuple(sorted(map(_described, items), key=_by_device))
+
+    def describe_subnets(self, vpc: str, zone: str) -> tuple[DescribedSubnet, ...]:
+        """The subnets of a VPC in one zone, those with the most free addresses first (spec 6.11). Raises Ec2Error."""
+        filters = [_filter("vpc-id", [vpc]), _filter("availability-zone", [zone])]
+        found = (
+            DescribedSubnet(
+                id=SubnetId(item["SubnetId"]),
+                cidr=IPv4Network(item["CidrBlock"]),
+                zone=item["AvailabilityZone"],
+                free_addresses=item["AvailableIpAddressCount"],
+                tags=_tags(item.get("Tags", ())),
+            )
+            for item in self._client.pages("DescribeSubnets", "Subnets", {"Filters": filters})
+        )
+        return tuple(sorted(found, key=lambda subnet: (-subnet.free_addresses, subnet.id)))
 
     def instance_limits(self, instance_type: str) -> InstanceLimits:
         """The limits of a type that our data file does not know. Raises Ec2Error."""
-        answer = self._call("DescribeInstanceTypes", instance_type, InstanceTypes=[instance_type])
-        return from_describe(answer["InstanceTypes"][0])
+        action = "DescribeInstanceTypes"
+        answer = self._client.call(action, {"InstanceTypes": [instance_type]}, subject=instance_type)
+        found = answer.get("InstanceTypes", ())
+        if not found:
+            raise failure(action, "InvalidInstanceType", "no such type in this region", subject=instance_type)
+        return from_describe(found[0])
 
-    def _call(
-        self, action: str, subject: str, *, prefixes: bool = False, **parameters: Any
-    ) -> Mapping[str, Any]:
-        errors = self._exceptions
-        try:
-            answer: Mapping[str, Any] = self._client._make_api_call(action, parameters)  # noqa: SLF001
-        except errors.ClientError as error:
-            said = error.response.get("Error", {})
-            raise failure(
-                action, said.get("Code", ""), said.get("Message", ""), subject=subject, prefixes=prefixes
-            ) from error
-        except (
-            errors.NoCredentialsError,
-            errors.PartialCredentialsError,
-            errors.CredentialRetrievalError,
-        ) as error:
-            refusal = Refusal(Reason.NOT_AUTHORISED, f"ec2:{action}: no credentials: {error}")
-            raise Ec2Error(action, "NoCredentials", str(error), refusal) from error
-        except errors.HTTPClientError as error:
-            refusal = Refusal(Reason.EC2_UNREACHABLE, f"ec2:{action}: {error}")
-            raise Ec2Error(action, "Unreachable", str(error), refusal) from error
-        return answer
+
+def _first(count: int, kind: BlockKind) -> dict[str, int]:
+    """EC2 takes one of the two, and neither as 0."""
+    if count <= 0:
+        return {}
+    return {"Ipv4PrefixCount" if kind is BlockKind.PREFIX else "SecondaryPrivateIpAddressCount": count}
+
+
+def _blocks(addresses: Iterable[str], prefixes: Iterable[Mapping[str, str]]) -> tuple[Block, ...]:
+    return (
+        *(Block.of_address(IPv4Address(address)) for address in addresses),
+        *(Block(IPv4Network(prefix["Ipv4Prefix"])) for prefix in prefixes),
+    )
+
+
+def _secondary(eni: Mapping[str, Any]) -> Iterable[str]:
+    return (a["PrivateIpAddress"] for a in eni.get("PrivateIpAddresses", ()) if not a.get("Primary"))
+
+
+def _described(item: Mapping[str, Any]) -> DescribedEni:
+    primary = item.get("PrivateIpAddress")
+    return DescribedEni(
+        id=EniId(item["NetworkInterfaceId"]),
+        mac=item.get("MacAddress", ""),
+        status=item["Status"],
+        subnet=SubnetId(item.get("SubnetId", "")),
+        primary_address=IPv4Address(primary) if primary else None,
+        blocks=_blocks(_secondary(item), item.get("Ipv4Prefixes", ())),
+        attachment=_attachment(item.get("Attachment")),
+        description=item.get("Description", ""),
+        interface_type=item.get("InterfaceType", "interface"),
+        groups=tuple(group["GroupId"] for group in item.get("Groups", ())),
+        tags=_tags(item.get("TagSet", ())),
+    )
+
+
+def _attachment(item: Mapping[str, Any] | None) -> EniAttachment | None:
+    if not item:
+        return None
+    return EniAttachment(
+        id=item["AttachmentId"],
+        instance=item.get("InstanceId"),
+        device_index=item.get("DeviceIndex", 0),
+        network_card=item.get("NetworkCardIndex", 0),
+        status=item.get("Status", ""),
+    )
+
+
+def _by_device(eni: DescribedEni) -> tuple[bool, int, int, str]:
+    at = eni.attachment
+    return (at is None, at.network_card if at else 0, at.device_index if at else 0, eni.id)
+
+
+def _tags(items: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {tag["Key"]: tag.get("Value", "") for tag in items}
+
+
+def _filter(name: str, values: Sequence[str]) -> dict[str, Any]:
+    return {"Name": name, "Values": list(values)}
