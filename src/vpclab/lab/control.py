@@ -12,6 +12,7 @@ from typing import Any
 
 from vpclab.lab.lab import Lab
 from vpclab.lab.state import LabError
+from vpclab.node.runtime import CniError
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Lab, dict[str, Any]], Awaitable[Any]]
@@ -35,7 +36,10 @@ async def _pod_del(lab: Lab, p: dict[str, Any]) -> Any:
 
 async def _pod_check(lab: Lab, p: dict[str, Any]) -> Any:
     node, record = lab.find_pod(p["name"])
-    await node.runtime.check(record.sandbox)
+    try:
+        await node.runtime.check(record.sandbox)
+    except CniError as error:
+        raise LabError(f"pod {p['name']} on {node.name}: {error}") from error
     return {}
 
 

@@ -39,6 +39,8 @@ def main() -> None:
         with contextlib.suppress(FileNotFoundError):
             state.write_pid(pid)
         os._exit(0)
+    # only now: the process above must still see the machine's /proc, in which it looks its child up
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWUTS)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     # a node's /run is memory on a real one, too; and what the machines write goes with the lab
