@@ -194,3 +194,11 @@ def test_followers_hear_of_changes_only(cloud: Cloud) -> None:
     assert cloud.changed == []
     cloud.client.create_network_interface(SubnetId=cloud.study.public[0].id)
     assert cloud.changed == [1]
+
+
+def test_two_hundred_filter_values_are_the_most(cloud: Cloud) -> None:
+    ids = [f"eni-{n}" for n in range(201)]
+    named = [{"Name": "network-interface-id", "Values": ids[:200]}]
+    assert cloud.client.describe_network_interfaces(Filters=named)["NetworkInterfaces"] == []
+    with client_error("FilterLimitExceeded", "200"):
+        cloud.client.describe_network_interfaces(Filters=[{"Name": "network-interface-id", "Values": ids}])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -76,16 +76,20 @@ class Describe:
         return self._page("eni", self._tables.enis, query, self._of_enis, self._candidates(query))
 
     def _candidates(self, query: Query) -> Iterable[NetworkInterface]:
-        """By index where a filter names instances or subnets outright: a region has many ENIs, a node few."""
+        """By index where a filter names ENIs, instances or subnets outright: a region has many ENIs, a node few."""
+        tables = self._tables
         for name, index in (
-            ("attachment.instance-id", self._tables.enis_by_instance),
-            ("subnet-id", self._tables.enis_by_subnet),
+            ("attachment.instance-id", tables.enis_by_instance),
+            ("subnet-id", tables.enis_by_subnet),
         ):
-            values = query.filters.get(name, ())
-            if values and not any(set(value) & set("*?\\") for value in values):
-                keys = {key for value in values for key in index.get(value, ())}
-                return [self._tables.enis[key] for key in sorted(keys, key=self._tables.ordinals.__getitem__)]
-        return self._tables.enis.values()
+            values = _plain(query.filters.get(name, ()))
+            if values:
+                return self._in_order(key for value in values for key in index.get(value, ()))
+        return self._in_order(_plain(query.filters.get("network-interface-id", ()))) or tables.enis.values()
+
+    def _in_order(self, keys: Iterable[str]) -> list[NetworkInterface]:
+        known = {key for key in keys if key in self._tables.enis}
+        return [self._tables.enis[key] for key in sorted(known, key=self._tables.ordinals.__getitem__)]
 
     def _page(
         self,
@@ -111,3 +115,8 @@ class Describe:
             candidates = table.values()
         found = matching(candidates, query.filters, of_kind)
         return paged(found, self._tables.ordinals, query.max_results, query.next_token)
+
+
+def _plain(values: Sequence[str]) -> Sequence[str]:
+    """The values, if none of them is a pattern."""
+    return () if any(set(value) & set("*?\\") for value in values) else values

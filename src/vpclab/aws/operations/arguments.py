@@ -16,6 +16,8 @@ Parameters = Mapping[str, Any]
 Perform = Callable[[Region, Parameters], dict[str, Any]]
 ALWAYS = frozenset({"DryRun", "ClientToken"})
 """Parameters that the endpoint itself takes care of."""
+MOST_FILTER_VALUES = 200
+"""In one request (EC2 API reference, listing and filtering)."""
 PAGED = ("Filters", "MaxResults", "NextToken")
 
 
@@ -70,12 +72,17 @@ def one_of(parameters: Parameters, *names: str) -> Any:
 
 
 def query(parameters: Parameters, ids: str) -> Query:
-    """What a Describe call asks for."""
+    """What a Describe call asks for. Raises ApiError: MissingParameter, FilterLimitExceeded."""
     filters: dict[str, tuple[str, ...]] = {}
     for entry in parameters.get("Filters", ()):
         if "Name" not in entry:
             raise ApiError("MissingParameter", "The request must contain the parameter Filter.Name")
         filters[entry["Name"]] = (*filters.get(entry["Name"], ()), *entry.get("Values", ()))
+    if sum(map(len, filters.values())) > MOST_FILTER_VALUES:
+        raise ApiError(
+            "FilterLimitExceeded",
+            f"The maximum number of filter values specified on a single call is {MOST_FILTER_VALUES}",
+        )
     return Query(
         ids=tuple(parameters.get(ids, ())),
         filters=filters,
