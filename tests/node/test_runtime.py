@@ -3,7 +3,7 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,16 +39,8 @@ class Here:
     async def call(self, fn: Callable[..., Any], *args: Any) -> Any:
         return fn(*args)
 
-    async def run(
-        self,
-        argv: list[str],
-        *,
-        input: bytes,
-        env: Mapping[str, str],
-        check: bool,
-        timeout: float,  # noqa: A002 -- as Place
-    ) -> Completed:
-        done = subprocess.run(argv, input=input, env=env, capture_output=True, check=check, timeout=timeout)
+    async def run(self, argv: list[str], **options: Any) -> Completed:
+        done = subprocess.run(argv, capture_output=True, **options)
         return Completed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
