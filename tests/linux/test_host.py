@@ -273,3 +273,16 @@ def test_after_a_restart_live_pods_are_kept_and_the_dead_ones_traces_go(
     assert "172.30.0.0/16" in rules
     assert "iif lo" in rules
     assert nl.link_named(node, live.host_veth) is not None
+
+
+def test_a_pod_whose_add_was_cut_off_keeps_nothing_from_starting(
+    node: Netlink, pods: Callable[[], object]
+) -> None:
+    for number in (1, 2):
+        pod = pods()
+        wire(node, pod.netlink, pod.fd, pod_wiring(number))  # type: ignore[attr-defined]
+    half = pod_wiring(1)
+    run("ip", "rule", "del", "prio", "1536", "from", str(half.address))
+    run("ip", "link", "set", half.host_veth, "down")  # takes its route away, too
+    assert len(keep_pods(node, [half, pod_wiring(2)])) == 3
+    assert keep_pods(node, [half, pod_wiring(2)]) == []

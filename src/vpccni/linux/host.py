@@ -82,14 +82,33 @@ def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[str]:
         link = by_name.get(wiring.host_veth)
         if link is None:
             continue
-        network = IPv4Network(wiring.address)
-        route = Route(network, MAIN, link.index, scope=Scope.LINK)
-        missing = [rule for rule in host_rules(wiring) if rule not in present]
-        netlink.run([nl.add_missing_rule(rule) for rule in missing])
-        changes += [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
-        if routed.get(network) != route:
-            netlink.run([nl.put_route(route)])
-            changes.append(f"put route {route} of pod {wiring.pod}")
+        try:
+            changes += _keep_pod(netlink, wiring, link, present, routed)
+        except OSError as error:
+            # one pod's trouble must not keep the node's agent from starting
+            changes.append(f"could not restore pod {wiring.pod}: {error}")
+    return changes
+
+
+def _keep_pod(
+    netlink: Netlink,
+    wiring: PodWiring,
+    link: nl.Link,
+    present: set[Rule],
+    routed: dict[IPv4Network | None, Route],
+) -> list[str]:
+    changes: list[str] = []
+    if not link.up:  # its ADD was cut off before that; a route over a link that is down is refused
+        netlink.run([nl.set_link(link.index, up=True)])
+        changes.append(f"set {link.name} of pod {wiring.pod} up")
+    network = IPv4Network(wiring.address)
+    missing = [rule for rule in host_rules(wiring) if rule not in present]
+    netlink.run([nl.add_missing_rule(rule) for rule in missing])
+    changes += [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
+    route = Route(network, MAIN, link.index, scope=Scope.LINK)
+    if routed.get(network) != route:
+        netlink.run([nl.put_route(route)])
+        changes.append(f"put route {route} of pod {wiring.pod}")
     return changes
 
 
