@@ -233,5 +233,5 @@ def test_botocore_is_loaded_by_the_first_call_and_stays_small(credentials: None)
     done = subprocess.run([sys.executable, "-c", WEIGH], capture_output=True, text=True, check=True)
     weight = json.loads(done.stdout)
     assert (weight["early"], weight["boto3"]) == (False, False)
-    # with botocore's own data it is twice that; the agent as a whole has 64 MiB
-    assert weight["mib"] < 24
+    # 12 as measured, 36 with botocore's own data; the agent as a whole has 64
+    assert weight["mib"] < 18
