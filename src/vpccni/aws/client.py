@@ -25,6 +25,8 @@ JITTER = 0.25
 """A wait for the budget grows by up to this part: nodes that were refused together shall not come back together."""
 ATTEMPTS = 2
 """One lost packet is covered here. Who called knows what is still needed, and backs off."""
+LEGIBLE = 200
+"""Characters of a page that is no answer of EC2's."""
 REPEATABLE = frozenset(
     {"CreateNetworkInterface", "DeleteNetworkInterface", "ModifyNetworkInterfaceAttribute"}
 )
@@ -166,6 +168,7 @@ def _typed(
 ) -> Ec2Error | None:
     """The failure that an exception of botocore's stands for; None for what is no failure of EC2 (a wrong parameter)."""
     from botocore import exceptions  # noqa: PLC0415 -- it was loaded by the call that failed
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     match error:
         case exceptions.ClientError():
@@ -194,12 +197,12 @@ def _typed(
             return unreachable(action, str(error), subject=subject, subnet=subnet, unsure=sent)
         case exceptions.ParamValidationError():
             return None
-        case exceptions.BotoCoreError():
-            # an answer that is no EC2 answer: a proxy's page, a body that broke off
+        case exceptions.BotoCoreError() | ResponseParserError():
+            # most likely an answer that is no EC2 answer: a proxy's page, a body that broke off
             return failure(
                 action,
                 "Unreadable",
-                str(error),
+                str(error)[:LEGIBLE],
                 subject=subject,
                 subnet=subnet,
                 prefixes=prefixes,

@@ -153,8 +153,8 @@ def node_facts(imds: ImdsPort) -> NodeFacts:
             vpc_id=_required(imds, f"{card}vpc-id"),
             primary_mac=mac,
             primary_ip=IPv4Address(_required(imds, f"{META}local-ipv4")),
-            vpc_cidrs=tuple(IPv4Network(cidr) for cidr in _words(imds, f"{card}vpc-ipv4-cidr-blocks")),
-            security_groups=_words(imds, f"{card}security-group-ids"),
+            vpc_cidrs=tuple(map(IPv4Network, _some(imds, f"{card}vpc-ipv4-cidr-blocks"))),
+            security_groups=_some(imds, f"{card}security-group-ids"),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ImdsError(META, 200, f"said something that cannot be read ({error!r})", ADVICE_TOKEN) from error
@@ -219,6 +219,14 @@ def _required(imds: ImdsPort, path: str) -> str:
     if text is None:
         raise ImdsError(path, 404, "has nothing", ADVICE_LATER)
     return text
+
+
+def _some(imds: ImdsPort, path: str) -> tuple[str, ...]:
+    """The list at a path that is empty on no instance."""
+    words = _words(imds, path)
+    if not words:
+        raise ImdsError(path, 404, "has nothing", ADVICE_LATER)
+    return words
 
 
 def _words(imds: ImdsPort, path: str) -> tuple[str, ...]:
