@@ -289,6 +289,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(target=under_way, waiting=st.integers(0, 3))
     def plan(self, waiting: int) -> object:
+        if self.ipam.can_assign(self.now):
+            waiting = 0  # nobody waits while there is something to have
         actions = self.ipam.plan(self.now, waiting=waiting)
         self.open.extend(actions)
         for action in actions:
@@ -405,4 +407,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestAnyOrder.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
