@@ -163,7 +163,10 @@ def test_an_agent_killed_in_the_middle_of_twenty_adds_leaves_no_trace_of_it(star
     addresses = [pod["ip"] for pod in pods]
     assert len(set(addresses)) == 20, "one address, two pods"
     left = traces(lab, "node1")
-    assert left["to"] == left["routes"] == set(addresses)
+    assert left["routes"] == set(addresses)
+    assert left["to"] == set(addresses), lab.eyes.run(
+        "node1", "tail", "-60", "/var/log/aws-routed-eni/ipamd.log"
+    )
     assert left["links"] == {pod["hostVeth"] for pod in pods}
     assert left["from"] == {pod["ip"] for pod in pods if pod["device"] != "eth0"}
     until(lambda: serves(lab, pods[0]["name"]))  # the ADDs may all have been over when it was killed

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from vpccni.ipam.values import Eni, EniId, Pod, SubnetId
-from vpccni.linux import messages as nl
 from vpccni.linux.eni import set_up_eni, tear_down_eni, wait_for_link
 from vpccni.linux.host import HostSettings, keep_pods, leftovers, remove_leftovers, set_up_host
+from vpccni.linux.links import link_named
 from vpccni.linux.names import host_veth
 from vpccni.linux.pod import PodWiring, wire
 from vpccni.linux.rtnl import Netlink
@@ -247,10 +247,10 @@ def pod_wiring(number: int) -> PodWiring:
 
 
 def test_after_a_restart_live_pods_are_kept_and_the_dead_ones_traces_go(
-    node: Netlink, pods: Callable[[], object]
+    node: Netlink, sandbox: Callable[[], object]
 ) -> None:
     for number in (1, 2):
-        pod = pods()
+        pod = sandbox()
         wire(node, pod.netlink, pod.fd, pod_wiring(number))  # type: ignore[attr-defined]
     live, dead = pod_wiring(1), pod_wiring(2)
     run("ip", "rule", "add", "prio", "512", "to", "172.30.0.0/16", "lookup", "main")  # a stranger's
@@ -265,21 +265,21 @@ def test_after_a_restart_live_pods_are_kept_and_the_dead_ones_traces_go(
         "512: to 192.168.1.102/32 lookup 254",
     ]
     assert [str(route.destination) for route in found.routes] == ["192.168.1.102/32"]
-    assert found.links == [dead.host_veth]
+    assert found.links == (dead.host_veth,)
     remove_leftovers(node, found)
     again = leftovers(node, "eni", [live])
-    assert (again.rules, again.routes, again.links) == ([], [], [])
+    assert (again.rules, again.routes, again.links) == ((), (), ())
     rules = run("ip", "rule")
     assert "172.30.0.0/16" in rules
     assert "iif lo" in rules
-    assert nl.link_named(node, live.host_veth) is not None
+    assert link_named(node, live.host_veth) is not None
 
 
 def test_a_pod_whose_add_was_cut_off_keeps_nothing_from_starting(
-    node: Netlink, pods: Callable[[], object]
+    node: Netlink, sandbox: Callable[[], object]
 ) -> None:
     for number in (1, 2):
-        pod = pods()
+        pod = sandbox()
         wire(node, pod.netlink, pod.fd, pod_wiring(number))  # type: ignore[attr-defined]
     half = pod_wiring(1)
     run("ip", "rule", "del", "prio", "1536", "from", str(half.address))

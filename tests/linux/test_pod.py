@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import pytest
 
 from vpccni.ipam.values import Pod
-from vpccni.linux import messages as nl
+from vpccni.linux.links import link_named, links, set_link
 from vpccni.linux.names import host_veth, is_host_veth
 from vpccni.linux.pod import PodWiring, WiringError, check, reap, unwire, wire
 from vpccni.linux.rtnl import Netlink, NetlinkError
+from vpccni.linux.rules import delete_rule, listing
 
 
 class Sandbox(Protocol):
@@ -64,8 +65,8 @@ def test_names_of_host_veths(namespace: str, name: str, hashed: str) -> None:
 
 
 @pytest.mark.kernel
-def test_a_pod_on_a_secondary_eni_is_wired_as_the_original_does_it(host: Netlink, pods: MakePod) -> None:
-    pod, want = pods(), wiring(5, table=2)
+def test_a_pod_on_a_secondary_eni_is_wired_as_the_original_does_it(host: Netlink, sandbox: MakePod) -> None:
+    pod, want = sandbox(), wiring(5, table=2)
     wire(host, pod.netlink, pod.fd, want)
 
     [outside] = ip("link", "show", want.host_veth)
@@ -97,10 +98,10 @@ def test_a_pod_on_a_secondary_eni_is_wired_as_the_original_does_it(host: Netlink
 
 
 @pytest.mark.kernel
-def test_two_pods_of_a_node_reach_each_other_and_the_node(host: Netlink, pods: MakePod) -> None:
+def test_two_pods_of_a_node_reach_each_other_and_the_node(host: Netlink, sandbox: MakePod) -> None:
 
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    first, second = pods(), pods()
+    first, second = sandbox(), sandbox()
     wire(host, first.netlink, first.fd, wiring(5))
     wire(host, second.netlink, second.fd, wiring(6))
     assert " 0% packet loss" in first.run("ping", "-c", "1", "-W", "2", "10.0.0.6")
@@ -108,50 +109,50 @@ def test_two_pods_of_a_node_reach_each_other_and_the_node(host: Netlink, pods: M
 
 
 @pytest.mark.kernel
-def test_wiring_again_what_an_interrupted_add_left_is_fine(host: Netlink, pods: MakePod) -> None:
-    pod = pods()
+def test_wiring_again_what_an_interrupted_add_left_is_fine(host: Netlink, sandbox: MakePod) -> None:
+    pod = sandbox()
     for _ in range(3):
         wire(host, pod.netlink, pod.fd, wiring(5, table=2))
         assert check(host, pod.netlink, wiring(5, table=2)) == []
     assert len([r for r in ip("rule") if r["priority"] in {512, 1536}]) == 2
-    successor = pods()  # the pod's next sandbox, before the old one is gone
+    successor = sandbox()  # the pod's next sandbox, before the old one is gone
     wire(host, successor.netlink, successor.fd, wiring(5, table=2))
     assert check(host, successor.netlink, wiring(5, table=2)) == []
     reap(host)
     assert check(host, successor.netlink, wiring(5, table=2)) == []
-    assert [link.name for link in nl.links(host) if link.name.startswith("gone")] == []
+    assert [link.name for link in links(host) if link.name.startswith("gone")] == []
 
 
 @pytest.mark.kernel
-def test_unwiring_leaves_nothing_and_can_be_repeated(host: Netlink, pods: MakePod) -> None:
-    pod, other = pods(), pods()
+def test_unwiring_leaves_nothing_and_can_be_repeated(host: Netlink, sandbox: MakePod) -> None:
+    pod, other = sandbox(), sandbox()
     wire(host, other.netlink, other.fd, wiring(6, table=2))
-    before = (ip("rule"), ip("route"), {link.name for link in nl.links(host)})
+    before = (ip("rule"), ip("route"), {link.name for link in links(host)})
     for table in (2, None):
         wire(host, pod.netlink, pod.fd, wiring(5, table=2))
         for _ in range(2):
             unwire(host, IPv4Address("10.0.0.5"), wiring(5).host_veth, table)
         reap(host)
-        assert (ip("rule"), ip("route"), {link.name for link in nl.links(host)}) == before
-        assert nl.link_named(pod.netlink, "eth0") is None
+        assert (ip("rule"), ip("route"), {link.name for link in links(host)}) == before
+        assert link_named(pod.netlink, "eth0") is None
 
 
 @pytest.mark.kernel
-def test_a_wiring_that_fails_half_way_is_undone_and_says_for_whom(host: Netlink, pods: MakePod) -> None:
-    pod = pods()
+def test_a_wiring_that_fails_half_way_is_undone_and_says_for_whom(host: Netlink, sandbox: MakePod) -> None:
+    pod = sandbox()
     before = (ip("rule"), ip("route"))
     bad = PodWiring("default/p5", "enibad", "eth0", IPv4Address("10.0.0.5"), 2, mtu=9001)
     with pytest.raises(WiringError, match=r"pod default/p5: .*"), open(os.devnull) as null:
         wire(host, pod.netlink, null.fileno(), bad)  # no namespace at all
     assert (ip("rule"), ip("route")) == before
-    assert nl.link_named(host, "enibad") is None
+    assert link_named(host, "enibad") is None
 
 
 @pytest.mark.kernel
-def test_check_names_every_difference(host: Netlink, pods: MakePod) -> None:
-    pod, want = pods(), wiring(5, table=2)
+def test_check_names_every_difference(host: Netlink, sandbox: MakePod) -> None:
+    pod, want = sandbox(), wiring(5, table=2)
     wire(host, pod.netlink, pod.fd, want)
-    host.run([nl.delete_rule(rule) for rule in nl.rules(host) if rule.priority == 1536])
+    host.run([delete_rule(rule) for rule in [entry.rule for entry in listing(host)] if rule.priority == 1536])
     pod.run("ip", "addr", "add", "10.9.9.9/32", "dev", "eth0")
     pod.run("ip", "route", "del", "default")
     differences = check(host, pod.netlink, want)
@@ -164,5 +165,5 @@ def test_check_names_every_difference(host: Netlink, pods: MakePod) -> None:
 @pytest.mark.kernel
 def test_the_kernels_own_words_are_in_the_error(host: Netlink) -> None:
     with pytest.raises(NetlinkError, match="set link 4711: No such device") as caught:
-        host.run([nl.set_link(4711, up=True)])
+        host.run([set_link(4711, up=True)])
     assert caught.value.what == "set link 4711"

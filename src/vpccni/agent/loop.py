@@ -75,7 +75,9 @@ class Agent:
         clock: Clock,
         *,
         patience: float = PATIENCE,
+        added: Callable[[CniCall], None] = lambda _: None,
     ) -> None:
+        """`added` is told of each ADD before anything is done for it."""
         self.ipam = ipam
         self.enis = enis
         self.counters = Counters()
@@ -84,6 +86,7 @@ class Agent:
         self._perform = perform
         self._clock = clock
         self._patience = patience
+        self._added = added
         self._turns = Turns()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -98,6 +101,7 @@ class Agent:
         """Give the sandbox an address and connect it. Repeating it gives the same address."""
         self.counters.adds += 1
         async with self._turns.of(call.pod):
+            self._added(call)
             assignment = await self._take(call)
             eni = self.enis[assignment.eni]
             try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 
-from vpccni.agent.cni_call import CniError, parse_call
+from vpccni.agent.cni_call import CniCall, CniError, parse_call
 from vpccni.agent.loop import Agent
 from vpccni.agent.wire import decode_request
 
@@ -15,6 +16,17 @@ log = logging.getLogger(__name__)
 def pending_dir(run_dir: Path) -> Path:
     """Where the notes are."""
     return run_dir / "pending-del"
+
+
+def note_of(run_dir: Path, call: CniCall) -> Path:
+    """Where the plugin notes the deletion of this sandbox (vpccni.cni.plugin, note_deletion)."""
+    return pending_dir(run_dir) / f"{call.container_id}-{call.interface}"
+
+
+def supersede(run_dir: Path, call: CniCall) -> None:
+    """An ADD of the same sandbox came after the noted DEL: done now, the DEL would take a live pod's network away."""
+    with contextlib.suppress(FileNotFoundError):
+        note_of(run_dir, call).unlink()
 
 
 async def work_off(agent: Agent, run_dir: Path) -> int:

@@ -144,7 +144,19 @@ class Startup:
         for change in await self._until("comparing pods with the host's rules", lambda: host.keep_only(live)):
             log.info("host: %s", change)
         performer = Performer(lambda: cloud, KernelEnis(self.settings.eni_mtu), self.enis.get)
-        return Agent(ipam, self.enis, host, self.store, performer.perform, self.clock)
+        run_dir = self.settings.run_dir
+        agent = Agent(
+            ipam,
+            self.enis,
+            host,
+            self.store,
+            performer.perform,
+            self.clock,
+            added=lambda call: pending.supersede(run_dir, call),
+        )
+        self.service.phase = "doing the deletions that were noted"
+        await pending.work_off(agent, run_dir)
+        return agent
 
     def _ipam(self, limits: InstanceLimits) -> Ipam:
         most = min(limits.max_enis, self.settings.max_enis or limits.max_enis)
@@ -164,7 +176,6 @@ class Startup:
             return Checkpoint()
 
     async def _serve(self, agent: Agent, limits: InstanceLimits, stop: asyncio.Event) -> None:
-        await pending.work_off(agent, self.settings.run_dir)
         readiness = asyncio.create_task(self._write_conflist(agent))
         stop_metrics = await self._metrics(agent, limits)
         while not stop.is_set():
