@@ -1,1 +1,19 @@
-"""The host: links, addresses, routes, rules, SNAT and connmark, as wanted sets."""
+"""The host: links, addresses, routes, rules, SNAT and connmark, as wanted sets.
+
+Everything is synchronous, blocks, raises OSError with a sentence, may be killed anywhere and run again, and needs
+CAP_NET_ADMIN and CAP_NET_RAW only. What is right is not touched; what is not ours is never touched.
+
+    names.host_veth(prefix, pod, interface=0) -> str
+    rtnl.Netlink() / Netlink.from_fd(fd)                  a NETLINK_ROUTE socket of one namespace
+    pod.wire(host, inside, netns_fd, PodWiring, sysctl_dir_fd=None) -> Wired         raises WiringError, all undone
+    pod.unwire(host, address, host_veth | None, table | None)     rules, route; the link is buried
+    pod.reap(netlink)                                     removes buried links; on a socket of its own it delays nobody
+    pod.check(host, inside, PodWiring) -> [differences in words]
+    eni.wait_for_link(mac, seconds) -> Link               by link events
+    eni.set_up_eni(netlink, Eni, mtu, seconds) -> [changes]
+    eni.tear_down_eni(netlink, Eni) -> [changes]
+    host.set_up_host(netlink, HostSettings) -> [changes]
+    host.keep_pods(netlink, wirings) -> [changes]         what live pods miss is added
+    host.leftovers(netlink, prefix, live) -> Leftovers, host.remove_leftovers(netlink, found) -> [changes]
+    host.pod_links(netlink, prefix) -> frozenset of the host veths' names
+"""

@@ -1,4 +1,4 @@
-"""An ENI on the host: its address, its table and its rule, as a wanted set (spec 5.4).
+"""An ENI on the host: its device, its address, its table and its rule, as a wanted set (spec 5.4).
 
 What is right already is not touched, so a restart of the agent is not noticed by the pods that use the ENI.
 """
@@ -9,10 +9,13 @@ import errno
 import time
 from ipaddress import IPv4Interface, IPv4Network
 
-from vpccni.ipam.values import Eni
-from vpccni.linux import messages as nl
-from vpccni.linux.messages import MAIN, Link, Route, Rule, Scope
-from vpccni.linux.rtnl import Netlink, NetlinkError
+from vpccni.ipam.values import MAIN_TABLE, Eni
+from vpccni.linux.addresses import addresses, delete_address, put_address
+from vpccni.linux.links import Link, links, set_link
+from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
+from vpccni.linux.rtnl import Netlink
+from vpccni.linux.rules import Rule, listing
+from vpccni.linux.wanted import remove_rules, settle_rules
 
 FROM_ENI = 32765
 """Priority of the rule that sends an ENI's own traffic out by it (spec 5.1)."""
@@ -26,40 +29,55 @@ def wait_for_link(mac: str, timeout: float) -> Link:
     # bound before the first look, so that a device that comes in between is not missed
     with Netlink(groups=LINK_EVENTS) as events, Netlink() as netlink:
         while True:
-            found = [link for link in nl.links(netlink) if link.mac == mac.lower()]
-            if found:
-                return found[0]
+            link = link_with(netlink, mac)
+            if link is not None:
+                return link
             left = deadline - time.monotonic()
             if left <= 0 or not events.events(left):
                 raise OSError(errno.ENODEV, f"no device with MAC {mac} appeared within {timeout:.0f} s")
 
 
+def link_with(netlink: Netlink, mac: str) -> Link | None:
+    """The device with that MAC; of several the oldest, for the others are stacked on it (ipvlan, a VLAN)."""
+    return next((link for link in links(netlink) if link.mac == mac.lower()), None)
+
+
 def set_up_eni(netlink: Netlink, eni: Eni, mtu: int, timeout: float) -> list[str]:
-    """Make a secondary ENI usable for its pods; returns what was changed. Raises OSError."""
+    """Make a secondary ENI usable for its pods, waiting up to `timeout` seconds for its device.
+
+    Returns what was changed, in words; nothing when all was right. Raises OSError.
+    """
+    if eni.route_table == MAIN_TABLE:
+        raise OSError(errno.EINVAL, f"{eni.id} is the primary ENI, whose network is the operating system's")
     link = wait_for_link(eni.mac, timeout)
-    changes: list[str] = []
-    changes += set_mtu_and_up(netlink, link, mtu)
     own = IPv4Interface((eni.primary_address, eni.subnet_cidr.prefixlen))
-    changes += _addresses(netlink, link, own)
-    changes += _routes(netlink, eni, link)
-    rule = own_rule(eni)
-    if rule not in nl.rules(netlink):
-        netlink.run([nl.add_missing_rule(rule)])
-        changes.append(f"added rule {rule}")
-    return changes
-
-
-def tear_down_eni(netlink: Netlink, eni: Eni) -> None:
-    """Remove the rules that the ENI's address is the source of, and its table's routes."""
-    source = IPv4Network(eni.primary_address)
-    requests = [
-        nl.delete_rule(rule)
-        for rule in nl.rules(netlink)
-        if rule.source == source and rule.priority == FROM_ENI
+    return [
+        *set_mtu_and_up(netlink, link, mtu),
+        *_addresses(netlink, link, own),
+        *_main_table(netlink, link, own.network),
+        *_own_table(netlink, link, eni),
+        *settle_rules(netlink, [own_rule(eni)], lambda _: False),
     ]
-    if eni.route_table != MAIN:
-        requests += [nl.delete_route(route) for route in nl.routes(netlink, eni.route_table)]
-    netlink.run(requests)
+
+
+def tear_down_eni(netlink: Netlink, eni: Eni) -> list[str]:
+    """Remove the rules that the ENI's address is the source of, and its routes; returns what was changed.
+
+    Other routes of its table are not ours; a device that is gone already took its routes with it. Raises OSError.
+    """
+    source = IPv4Network(eni.primary_address)
+    own = [
+        entry.rule
+        for entry in listing(netlink)
+        if entry.whole and entry.rule == Rule(FROM_ENI, entry.rule.table, source=source)
+    ]
+    changes = remove_rules(netlink, own)
+    link = link_with(netlink, eni.mac)
+    if link is not None and eni.route_table != MAIN_TABLE:
+        stale = [route for route in routes(netlink, eni.route_table) if route.index == link.index]
+        netlink.run([delete_route(route) for route in stale])
+        changes += [f"removed route {route}" for route in stale]
+    return changes
 
 
 def own_rule(eni: Eni) -> Rule:
@@ -68,50 +86,47 @@ def own_rule(eni: Eni) -> Rule:
 
 
 def set_mtu_and_up(netlink: Netlink, link: Link, mtu: int) -> list[str]:
-    """A device's MTU and state."""
+    """A device's MTU and state; returns what was changed."""
     changes: list[str] = []
     if link.mtu != mtu:
-        netlink.run([nl.set_link(link.index, mtu=mtu)])
+        netlink.run([set_link(link.index, mtu=mtu)])
         changes.append(f"set the MTU of {link.name} to {mtu}")
     if not link.up:
-        netlink.run([nl.set_link(link.index, up=True)])
+        netlink.run([set_link(link.index, up=True)])
         changes.append(f"set {link.name} up")
     return changes
 
 
 def _addresses(netlink: Netlink, link: Link, own: IPv4Interface) -> list[str]:
+    """Exactly its own; without the kernel's route to the subnet, which in main would draw the host's traffic to this ENI."""
+    present = addresses(netlink, link.index)
     changes: list[str] = []
-    present = nl.addresses(netlink, link.index)
-    # without the kernel's own route to the subnet: in main it would draw other traffic to this ENI (spec 5.4)
-    right = [address for address in present if address.interface == own and not address.adds_route]
-    for address in present:
-        if address not in right:
-            netlink.run([nl.delete_address(link.index, address.interface)])
-            changes.append(f"removed {address.interface} from {link.name}")
-    if not right:
-        netlink.run([nl.add_address(link.index, own, adds_route=False)])
+    if own not in present:
+        netlink.run([put_address(link.index, own, adds_route=False)])
         changes.append(f"gave {own} to {link.name}")
+    for other in present:
+        if other != own:
+            # ours is given once more: to the kernel it may have been a secondary of this one, and go with it
+            netlink.run([delete_address(link.index, other), put_address(link.index, own, adds_route=False)])
+            changes.append(f"removed {other} from {link.name}")
     return changes
 
 
-def _routes(netlink: Netlink, eni: Eni, link: Link) -> list[str]:
+def _main_table(netlink: Netlink, link: Link, subnet: IPv4Network) -> list[str]:
+    """The route to its subnet that somebody else's address of this device made."""
+    stray = Route(subnet, MAIN_TABLE, link.index, scope=Scope.LINK)
+    if stray not in routes(netlink, MAIN_TABLE):
+        return []
+    netlink.run([delete_route(stray)])
+    return [f"removed route {stray}"]
+
+
+def _own_table(netlink: Netlink, link: Link, eni: Eni) -> list[str]:
     wanted = (
         Route(IPv4Network(eni.gateway), eni.route_table, link.index, scope=Scope.LINK),
         Route(None, eni.route_table, link.index, gateway=eni.gateway),
     )
-    present = nl.routes(netlink, eni.route_table)
-    changes: list[str] = []
-    for route in wanted:
-        if route not in present:
-            netlink.run([nl.put_route(route)])
-            changes.append(f"put route {route}")
-    for route in present:
-        if route not in wanted and route.destination not in {w.destination for w in wanted}:
-            netlink.run([nl.delete_route(route)])
-            changes.append(f"removed route {route}")
-    return changes
-
-
-def is_missing_device(error: OSError) -> bool:
-    """Whether the error is that the device is not there (yet)."""
-    return error.errno == errno.ENODEV and not isinstance(error, NetlinkError)
+    present = routes(netlink, eni.route_table)
+    missing = [route for route in wanted if route not in present]
+    netlink.run([put_route(route) for route in missing])
+    return [f"put route {route}" for route in missing]

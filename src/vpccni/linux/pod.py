@@ -1,152 +1,84 @@
-"""A pod's network: a veth pair, one address, two routes and a neighbour inside; a route and one or two rules outside.
+"""Connects a pod and takes it away: a veth pair, one address, two routes and a neighbour inside; a route and rules outside.
 
-Everything that can be is made in batches: three sends for a pod (kernel-and-lab 5). The inside is reached over a netlink
-socket that was opened there, so neither setns nor CAP_SYS_ADMIN is needed. Spec 4.5, 4.6, 4.8.
+Everything that can be is made in batches (kernel-and-lab 5). The inside is reached over a netlink socket that was opened
+there, so neither setns nor CAP_SYS_ADMIN is needed. Spec 4.5, 4.6, 4.8.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import secrets
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from vpccni.linux import messages as nl
-from vpccni.linux.messages import MAIN, Rule, Scope
-from vpccni.linux.rtnl import Netlink
+from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.addresses import put_address, put_neighbour
+from vpccni.linux.check import check
+from vpccni.linux.graveyard import REAPED, bury, reap
+from vpccni.linux.links import Link, add_veth, delete_link, link_named, link_numbered, set_link
+from vpccni.linux.routes import delete_pod_route, put_route
+from vpccni.linux.rtnl import GONE, Netlink
+from vpccni.linux.rules import ANY_TABLE, Rule, add_rule, delete_rule
+from vpccni.linux.sysctl import settle_sysctls
+from vpccni.linux.wiring import (
+    FROM_POD,
+    TO_POD,
+    PodWiring,
+    Wired,
+    WiringError,
+    host_route,
+    host_rules,
+    inner_neighbour,
+    inner_routes,
+)
 
-TO_POD, FROM_POD = 512, 1536
-"""Priorities of the rules to and from a pod (spec 5.1)."""
-GATEWAY = IPv4Address("169.254.1.1")
-VETH_SYSCTLS = (("accept_ra", b"0"), ("accept_redirects", b"1"), ("forwarding", b"0"))
-REAPED = 0x76706363
-"""The interface group of links that wait to be removed."""
+__all__ = ["PodWiring", "Wired", "WiringError", "check", "reap", "unwire", "wire"]
+
+LOOPBACK = 1
+"""lo is the first device of every namespace."""
+VETH_SYSCTLS = {"accept_ra": "0", "accept_redirects": "1", "forwarding": "0"}
+"""Of IPv6, at the host's end, before it is up (spec 4.5)."""
+SAME_RULE_MOST = 100
+"""Older rules of one address that are removed before we ask what is going on."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodWiring:
-    """What a pod's network is to be."""
+def wire(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, sysctl_dir: int | None = None) -> Wired:
+    """Connect the sandbox whose namespace is `netns` and in which `pod` was opened.
 
-    pod: str
-    host_veth: str
-    interface: str
-    address: IPv4Address
-    table: int
-    """The routing table of the address's ENI; 254 for the primary's."""
-    mtu: int = 9001
-
-
-class WiringError(OSError):
-    """A pod could not be connected; everything that was done for it is undone."""
-
-
-def wire(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, sysctl_dir: int | None = None) -> None:
-    """Connect the sandbox. What an earlier, interrupted try left is replaced. Raises WiringError."""
+    A pod that is connected rightly is left as it is; what an interrupted try or an earlier sandbox of the same pod left is
+    replaced, and so is an older rule or route that names the address. `sysctl_dir` is an open /proc/sys/net/ipv6/conf.
+    Raises WiringError after undoing all of it.
+    """
     try:
-        _replace_link(host, pod, netns, wiring)
+        outside, inside = _make_pair(host, pod, netns, wiring)
+        if outside.up:
+            return _wired(outside, inside)
+        _configure_inside(pod, wiring, outside, inside)
+        _configure_outside(host, wiring, outside.index, sysctl_dir)
     except OSError as error:
-        unwire(host, wiring.address, wiring.host_veth, wiring.table)
-        raise WiringError(error.errno, f"pod {wiring.pod}: {error}") from error
-    try:
-        _configure_inside(host, pod, wiring)
-        _configure_outside(host, wiring, sysctl_dir)
-    except OSError as error:
-        unwire(host, wiring.address, wiring.host_veth, wiring.table)
-        raise WiringError(error.errno, f"pod {wiring.pod}: {error}") from error
+        undone = _undo(host, wiring)
+        raise WiringError(error.errno, f"pod {wiring.pod}: {error}{undone}") from error
+    return _wired(outside, inside)
 
 
 def unwire(host: Netlink, address: IPv4Address, host_veth: str | None, table: int | None = None) -> None:
-    """Take the rules, the route and the link away; what is not there is fine.
+    """Take the rules, the route and the link away at once, the link's removal excepted, which `reap` does.
 
-    With the ENI's table known this costs the same with ten pods as with a thousand; without it the rules are searched.
+    What is not there is fine. `table` is the ENI's routing table; None: rules from the pod to any table. `host_veth` None:
+    the link is not this address's any more. Costs the same with ten pods as with a thousand. Raises OSError.
     """
     network = IPv4Network(address)
-    if table is None:
-        rules = [rule for rule in nl.rules(host) if network in subjects(rule)]
-    else:
-        rules = [Rule(TO_POD, MAIN, destination=network), Rule(FROM_POD, table, source=network)]
-    host.run([*(nl.delete_rule(rule) for rule in rules), nl.delete_host_route(address)])
+    rules = [Rule(TO_POD, MAIN_TABLE, destination=network)]
+    if table != MAIN_TABLE:
+        rules.append(Rule(FROM_POD, ANY_TABLE if table is None else table, source=network))
+    _delete_all(host, rules)
+    host.run([delete_pod_route(address, MAIN_TABLE)])
     if host_veth is not None:
         bury(host, host_veth)
 
 
-def bury(host: Netlink, host_veth: str) -> None:
-    """Take a link out of use and leave its removal, which waits 24 ms for the kernel, to `reap`.
-
-    Renamed, so that the pod's name is free for its next sandbox at once.
-    """
-    link = nl.link_named(host, host_veth)
-    if link is None:
-        return
-    rename = nl.set_link(link.index, name=f"gone{link.index:x}", group=REAPED)
-    [error] = host.attempt([rename])
-    if (
-        error is not None and error.errno == errno.EBUSY
-    ):  # before Linux 6.2 only a link that is down can be renamed
-        host.run([nl.set_link(link.index, up=False), rename])
-    elif error is not None and error.errno != errno.ENODEV:
-        raise error
-
-
-def reap(host: Netlink) -> None:
-    """Remove every buried link in one wait of the kernel."""
-    host.run([nl.delete_group(REAPED)])
-
-
-def host_rules(wiring: PodWiring) -> tuple[Rule, ...]:
-    """The rules that the pod's packets follow (spec 4.6)."""
-    network = IPv4Network(wiring.address)
-    to_pod = Rule(TO_POD, MAIN, destination=network)
-    return (to_pod,) if wiring.table == MAIN else (to_pod, Rule(FROM_POD, wiring.table, source=network))
-
-
-def subjects(rule: Rule) -> tuple[IPv4Network, ...]:
-    """Whose rule it is, if it is a pod's."""
-    if rule.priority == TO_POD and rule.destination is not None and rule.source is None:
-        return (rule.destination,)
-    if rule.priority == FROM_POD and rule.source is not None:
-        return (rule.source,)
-    return ()
-
-
-def check(host: Netlink, pod: Netlink, wiring: PodWiring) -> list[str]:
-    """Every difference from what `wire` makes, in words."""
-    differences: list[str] = []
-    outside = nl.link_named(host, wiring.host_veth)
-    if outside is None:
-        differences.append(f"the host has no link {wiring.host_veth}")
-    elif not outside.up:
-        differences.append(f"{wiring.host_veth} is down")
-    present = nl.rules(host)
-    differences.extend(f"rule {rule} is missing" for rule in host_rules(wiring) if rule not in present)
-    network = IPv4Network(wiring.address)
-    routed = [route for route in nl.routes(host, MAIN) if route.destination == network]
-    if not routed:
-        differences.append(f"the host has no route to {wiring.address}")
-    elif outside is not None and routed[0].index != outside.index:
-        differences.append(f"the host's route to {wiring.address} does not lead to {wiring.host_veth}")
-    inside = nl.link_named(pod, wiring.interface)
-    if inside is None:
-        return [*differences, f"the pod has no link {wiring.interface}"]
-    if not inside.up:
-        differences.append(f"{wiring.interface} of the pod is down")
-    if inside.mtu != wiring.mtu:
-        differences.append(f"{wiring.interface} of the pod has MTU {inside.mtu}, not {wiring.mtu}")
-    held = [str(address.interface) for address in nl.addresses(pod, inside.index)]
-    if held != [f"{wiring.address}/32"]:
-        differences.append(
-            f"{wiring.interface} of the pod holds {', '.join(held) or 'no address'}, not {wiring.address}/32"
-        )
-    inner = nl.routes(pod, MAIN)
-    differences.extend(
-        f"the pod's route {route} is missing" for route in _inner_routes(inside.index) if route not in inner
-    )
-    return differences
-
-
-def _replace_link(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring) -> None:
-    make = nl.add_veth(
+def _make_pair(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring) -> tuple[Link, Link]:
+    """Both ends; the host's is up only if the pod was wired rightly before."""
+    make = add_veth(
         wiring.host_veth,
         _random_mac(),
         wiring.mtu,
@@ -155,75 +87,93 @@ def _replace_link(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring) ->
         peer_mtu=wiring.mtu,
     )
     [error] = host.attempt([make])
-    if error is not None and error.errno == errno.EEXIST:
+    if error is not None and error.errno != errno.EEXIST:
+        raise error
+    if error is not None and check(host, pod, wiring) != []:
         # an earlier sandbox of this pod, or an earlier try in this one: the names must be free on both sides
         bury(host, wiring.host_veth)
-        inside = nl.link_named(pod, wiring.interface)
-        if inside is not None:
-            pod.run([nl.delete_link(inside.index)])
-        [error] = host.attempt([make])
-    if error is not None:
-        raise error
-
-
-def _configure_inside(host: Netlink, pod: Netlink, wiring: PodWiring) -> None:
-    outside = nl.link_named(host, wiring.host_veth)
-    inside = nl.link_named(pod, wiring.interface)
-    loopback = nl.link_named(pod, "lo")
-    if outside is None or inside is None or loopback is None:
+        _free_inside(host, pod, wiring.interface)
+        host.run([make])
+    outside, inside = link_named(host, wiring.host_veth), link_named(pod, wiring.interface)
+    if outside is None or inside is None or (inside.peer, outside.peer) != (outside.index, inside.index):
+        # the plugin's two descriptors are of two namespaces, or the sandbox ended: in neither case may we go on
         raise OSError(
-            errno.ENODEV, f"a link that was just made is gone: {wiring.host_veth} or {wiring.interface}"
+            errno.ENXIO, f"{wiring.interface} in the sandbox is not the other end of {wiring.host_veth}"
         )
-    to_gateway, default = _inner_routes(inside.index)
+    return outside, inside
+
+
+def _free_inside(host: Netlink, pod: Netlink, interface: str) -> None:
+    inside = link_named(pod, interface)
+    if inside is None:
+        return
+    other = link_numbered(host, inside.peer) if inside.peer else None
+    if other is None or other.group != REAPED or other.peer != inside.index:
+        raise OSError(errno.EEXIST, f"the sandbox has a link {interface} that we did not make")
+    pod.run([delete_link(inside.index)])
+
+
+def _configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Link) -> None:
+    to_gateway, default = inner_routes(inside.index)
     pod.run(
         [
-            nl.set_link(loopback.index, up=True),
-            nl.set_link(inside.index, up=True),
-            nl.put_route(to_gateway),
-            nl.put_route(default),
-            nl.add_address(inside.index, IPv4Interface(wiring.address)),
-            nl.put_neighbour(inside.index, GATEWAY, outside.mac),
+            set_link(LOOPBACK, up=True),
+            set_link(inside.index, up=True),
+            put_route(to_gateway),
+            put_route(default),
+            put_address(inside.index, IPv4Interface(wiring.address)),
+            put_neighbour(inner_neighbour(inside.index, outside.mac)),
         ]
     )
 
 
-def _inner_routes(index: int) -> tuple[nl.Route, nl.Route]:
-    return (
-        nl.Route(IPv4Network(GATEWAY), MAIN, index, scope=Scope.LINK),
-        nl.Route(None, MAIN, index, gateway=GATEWAY),
-    )
-
-
-def _configure_outside(host: Netlink, wiring: PodWiring, sysctl_dir: int | None) -> None:
-    link = nl.link_named(host, wiring.host_veth)
-    if link is None:
-        raise OSError(errno.ENODEV, f"{wiring.host_veth} was just made and is gone")
-    _write_sysctls(wiring.host_veth, sysctl_dir)
+def _configure_outside(host: Netlink, wiring: PodWiring, index: int, sysctl_dir: int | None) -> None:
+    base = wiring.host_veth if sysctl_dir is not None else f"net/ipv6/conf/{wiring.host_veth}"
+    settle_sysctls({f"{base}/{name}": value for name, value in VETH_SYSCTLS.items()}, directory=sysctl_dir)
     network = IPv4Network(wiring.address)
-    wanted = host_rules(wiring)
+    # while the link is still down: no packet of this pod may meet what was another's
+    _delete_all(
+        host, [Rule(TO_POD, ANY_TABLE, destination=network), Rule(FROM_POD, ANY_TABLE, source=network)]
+    )
     host.run(
         [
-            nl.set_link(link.index, up=True),
-            nl.put_route(nl.Route(network, MAIN, link.index, scope=Scope.LINK)),
-            *(nl.add_rule(rule) for rule in wanted),
+            set_link(index, up=True),
+            put_route(host_route(wiring, index)),
+            *(add_rule(rule) for rule in host_rules(wiring)),
         ]
     )
 
 
-def _write_sysctls(host_veth: str, sysctl_dir: int | None) -> None:
-    """Before the link is up (spec 4.5). A kernel without IPv6 has no such files."""
-    for name, value in VETH_SYSCTLS:
-        path = (
-            f"{host_veth}/{name}" if sysctl_dir is not None else f"/proc/sys/net/ipv6/conf/{host_veth}/{name}"
-        )
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=sysctl_dir)
-        except FileNotFoundError:
+def _delete_all(host: Netlink, rules: list[Rule]) -> None:
+    """Every rule that answers to one of these: each is asked for until the kernel says that there is none (spec 4.8)."""
+    left = rules
+    for _ in range(SAME_RULE_MOST):
+        outcomes = host.attempt([delete_rule(rule) for rule in left])
+        for error in outcomes:
+            if error is not None and error.errno not in GONE:
+                raise error
+        left = [rule for rule, error in zip(left, outcomes, strict=True) if error is None]
+        if not left:
             return
-        try:
-            os.write(fd, value)
-        finally:
-            os.close(fd)
+    raise OSError(errno.EBUSY, f"somebody adds rule {left[0]} again and again")
+
+
+def _undo(host: Netlink, wiring: PodWiring) -> str:
+    """Nothing is left of a pod that could not be connected; in words, what could not be undone."""
+    try:
+        unwire(host, wiring.address, None)
+        link = link_named(host, wiring.host_veth)
+        if (
+            link is not None
+        ):  # at once, and with it the end inside: the runtime may try again in the same sandbox
+            host.run([delete_link(link.index)])
+    except OSError as error:
+        return f"; and it could not be undone: {error}"
+    return ""
+
+
+def _wired(outside: Link, inside: Link) -> Wired:
+    return Wired(outside.index, outside.mac, inside.index, inside.mac)
 
 
 def _random_mac() -> bytes:

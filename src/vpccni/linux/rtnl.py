@@ -9,10 +9,13 @@ import errno
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+ROUTE = 0
+"""NETLINK_ROUTE."""
 SOL_NETLINK = 270
 NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 10, 11, 12
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -25,7 +28,11 @@ HEADER = struct.Struct("=IHHII")
 AT_ONCE = 64
 """Requests in one send: their answers must fit the socket's buffer."""
 DUMP_TRIES = 5
-"""A dump that the kernel says was interrupted by a change is made again, as the original does (spec 5.5)."""
+DUMP_PAUSE = 0.1
+"""A dump that the kernel says was interrupted by a change is made again, from the second time on after a pause of so many
+seconds (spec 5.5)."""
+GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL)
+"""What the kernel says of a thing to delete that is not there."""
 
 
 class NetlinkError(OSError):
@@ -51,6 +58,16 @@ class Request:
     fine: tuple[int, ...] = ()
 
 
+def u32(value: bytes | None) -> int:
+    """The number in an attribute's value; 0 if there is none."""
+    return int(struct.unpack("=I", value)[0]) if value else 0
+
+
+def name_value(name: str) -> bytes:
+    """A device's name as an attribute's value."""
+    return name.encode() + b"\0"
+
+
 def attribute(kind: int, value: bytes) -> bytes:
     """One rtattr, padded."""
     length = 4 + len(value)
@@ -74,7 +91,7 @@ class Netlink:
     """A NETLINK_ROUTE socket of one network namespace. Blocking; one user at a time."""
 
     def __init__(self, sock: socket.socket | None = None, *, groups: int = 0) -> None:
-        self._socket = sock or socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._socket = sock or socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, ROUTE)
         self._sequence = 0
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
@@ -84,8 +101,15 @@ class Netlink:
 
     @classmethod
     def from_fd(cls, fd: int) -> Netlink:
-        """Over a socket that somebody else opened, in whatever namespace; the descriptor is duplicated."""
-        return cls(socket.socket(fileno=os.dup(fd)))
+        """Over a socket that somebody else opened, in whatever namespace; the descriptor is duplicated.
+
+        Raises OSError if it is another kind of socket.
+        """
+        sock = socket.socket(fileno=os.dup(fd))
+        if (sock.family, sock.proto) != (socket.AF_NETLINK, ROUTE):
+            sock.close()
+            raise OSError(errno.EPROTOTYPE, f"descriptor {fd} is not a NETLINK_ROUTE socket")
+        return cls(sock)
 
     def close(self) -> None:
         """Close the socket."""
@@ -116,8 +140,8 @@ class Netlink:
             answers, interrupted = self._dump(Request(kind, DUMP, body, what))
             if not interrupted:
                 return answers
-            if attempt == DUMP_TRIES - 1:
-                break
+            if 0 < attempt < DUMP_TRIES - 1:
+                time.sleep(DUMP_PAUSE)
         raise NetlinkError(errno.EINTR, what, "the table changed at every try")
 
     def get(self, kind: int, body: bytes, what: str) -> bytes:

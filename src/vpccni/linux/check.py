@@ -1,0 +1,92 @@
+"""CNI CHECK: what of a pod's network differs from what it is to be, in words."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.addresses import addresses, permanent_neighbours
+from vpccni.linux.links import Link, link_named
+from vpccni.linux.routes import routes
+from vpccni.linux.rtnl import Netlink
+from vpccni.linux.rules import listing
+from vpccni.linux.wiring import (
+    GATEWAY,
+    PodWiring,
+    host_route,
+    host_rules,
+    inner_neighbour,
+    inner_routes,
+    pod_of,
+)
+
+
+def check(host: Netlink, pod: Netlink, wiring: PodWiring) -> list[str]:
+    """Every difference from what `wire` makes; empty if all is right. Raises OSError if the kernel cannot be asked."""
+    outside = link_named(host, wiring.host_veth)
+    return [
+        *_on_the_host(host, wiring, outside),
+        *_rules(host, wiring),
+        *_in_the_pod(pod, wiring, outside),
+    ]
+
+
+def _on_the_host(host: Netlink, wiring: PodWiring, outside: Link | None) -> list[str]:
+    differences: list[str] = []
+    if outside is None:
+        differences.append(f"the host has no link {wiring.host_veth}")
+    else:
+        differences += _link("the host's", outside, wiring.mtu)
+    to_pod = [route for route in routes(host, MAIN_TABLE) if route.destination == IPv4Network(wiring.address)]
+    if not to_pod:
+        differences.append(f"the host has no route to {wiring.address}")
+    elif outside is not None and to_pod != [host_route(wiring, outside.index)]:
+        differences.append(
+            f"the host's route to {wiring.address} does not lead straight to {wiring.host_veth}"
+        )
+    return differences
+
+
+def _rules(host: Netlink, wiring: PodWiring) -> list[str]:
+    present = [entry.rule for entry in listing(host) if entry.whole]
+    wanted = host_rules(wiring)
+    missing = [f"rule {rule} is missing" for rule in wanted if rule not in present]
+    older = {rule for rule in present if pod_of(rule) == wiring.address and rule not in wanted}
+    return missing + [f"rule {rule} is not this pod's" for rule in sorted(older, key=str)]
+
+
+def _in_the_pod(pod: Netlink, wiring: PodWiring, outside: Link | None) -> list[str]:
+    differences: list[str] = []
+    loopback = link_named(pod, "lo")
+    if loopback is None or not loopback.up:
+        differences.append("lo of the pod is down")
+    inside = link_named(pod, wiring.interface)
+    if inside is None:
+        return [*differences, f"the pod has no link {wiring.interface}"]
+    differences += _link("the pod's", inside, wiring.mtu)
+    held = ", ".join(str(interface) for interface in addresses(pod, inside.index))
+    if held != f"{wiring.address}/32":
+        differences.append(
+            f"{wiring.interface} of the pod holds {held or 'no address'}, not {wiring.address}/32"
+        )
+    present = routes(pod, MAIN_TABLE)
+    differences += [
+        f"the pod's route {route.destination or 'default'} is missing or another"
+        for route in inner_routes(inside.index)
+        if route not in present
+    ]
+    if outside is not None:
+        if inside.peer != outside.index or outside.peer != inside.index:
+            differences.append(f"{wiring.interface} of the pod is not the other end of {wiring.host_veth}")
+        elif inner_neighbour(inside.index, outside.mac) not in permanent_neighbours(pod):
+            differences.append(
+                f"the pod's neighbour {GATEWAY} is not {outside.mac}, the MAC of {wiring.host_veth}"
+            )
+    return differences
+
+
+def _link(whose: str, link: Link, mtu: int) -> list[str]:
+    differences = [] if link.up else [f"{whose} {link.name} is down"]
+    if link.mtu != mtu:
+        differences.append(f"{whose} {link.name} has MTU {link.mtu}, not {mtu}")
+    return differences

@@ -1,0 +1,97 @@
+"""Pods on the host after a restart: what of the living is missing, and what is left of the dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.graveyard import bury
+from vpccni.linux.links import links
+from vpccni.linux.names import is_host_veth
+from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
+from vpccni.linux.rtnl import Netlink
+from vpccni.linux.rules import Rule, add_missing_rule, listing
+from vpccni.linux.wanted import remove_rules
+from vpccni.linux.wiring import TO_POD, PodWiring, host_route, host_rules, pod_of
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What belongs to no live assignment."""
+
+    rules: tuple[Rule, ...] = ()
+    routes: tuple[Route, ...] = ()
+    links: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.rules or self.routes or self.links)
+
+
+def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[str]:
+    """Whatever of a live pod's route and rules is missing is added, nothing else is touched; returns the changes.
+
+    A pod without its link is left alone: it has no network that could be mended from here. Raises OSError.
+    """
+    present = {entry.rule for entry in listing(netlink) if entry.whole}
+    routed = {route.destination: route for route in routes(netlink, MAIN_TABLE)}
+    by_name = {link.name: link for link in links(netlink)}
+    changes: list[str] = []
+    for wiring in wirings:
+        link = by_name.get(wiring.host_veth)
+        if link is None:
+            continue
+        missing = [rule for rule in host_rules(wiring) if rule not in present]
+        netlink.run([add_missing_rule(rule) for rule in missing])
+        changes += [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
+        route = host_route(wiring, link.index)
+        if routed.get(route.destination) != route:
+            netlink.run([put_route(route)])
+            changes.append(f"put route {route} of pod {wiring.pod}")
+    return changes
+
+
+def leftovers(netlink: Netlink, veth_prefix: str, live: Iterable[PodWiring]) -> Leftovers:
+    """Pod rules, pod routes and host veths of nobody alive. Whatever has not exactly our shape is a stranger's."""
+    wirings = list(live)
+    addresses = {IPv4Network(wiring.address) for wiring in wirings}
+    kept = {rule for wiring in wirings for rule in host_rules(wiring)}
+    names = {wiring.host_veth for wiring in wirings}
+    ours = {link.index: link.name for link in links(netlink) if is_host_veth(veth_prefix, link.name)}
+    return Leftovers(
+        rules=tuple(
+            entry.rule
+            for entry in listing(netlink)
+            if entry.whole and _is_pod_rule(entry.rule) and entry.rule not in kept
+        ),
+        routes=tuple(
+            route
+            for route in routes(netlink, MAIN_TABLE)
+            if route.index in ours and route.scope is Scope.LINK and route.destination not in addresses
+        ),
+        links=tuple(name for name in ours.values() if name not in names),
+    )
+
+
+def remove_leftovers(netlink: Netlink, found: Leftovers) -> list[str]:
+    """Take them away; what went meanwhile is fine. Returns the changes; the links still wait for `reap`. Raises OSError."""
+    changes = remove_rules(netlink, found.rules)
+    netlink.run([delete_route(route) for route in found.routes])
+    changes += [f"removed route {route}" for route in found.routes]
+    for name in found.links:
+        bury(netlink, name)
+        changes.append(f"removed link {name}")
+    return changes
+
+
+def pod_links(netlink: Netlink, veth_prefix: str) -> frozenset[str]:
+    """The names of the host veths that are there."""
+    return frozenset(link.name for link in links(netlink) if is_host_veth(veth_prefix, link.name))
+
+
+def _is_pod_rule(rule: Rule) -> bool:
+    if pod_of(rule) is None:
+        return False
+    # tables 0 (unspecified), 1 and 253 (default), 255 (local) are no ENI's; 2 to 252 and from 10000 on are (spec 4.3)
+    return rule.table == MAIN_TABLE if rule.priority == TO_POD else rule.table not in (0, 1, 253, 254, 255)

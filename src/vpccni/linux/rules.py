@@ -1,0 +1,149 @@
+"""IPv4 policy rules: as values, and as rtnetlink messages."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from vpccni.linux.rtnl import CREATE, EXCL, Netlink, Request, attribute, attributes, u32
+
+NEWRULE, DELRULE, GETRULE = 32, 33, 34
+FRA_DST, FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_FWMASK = (
+    1,
+    2,
+    6,
+    10,
+    14,
+    15,
+    16,
+)
+FRA_PROTOCOL = 21
+TO_TABLE = 1
+"""The action of a rule that looks a table up."""
+INVERTED = 0x2
+NOT_SUPPRESSED = 0xFFFFFFFF
+HEADER = struct.Struct("=BBBBBBBBI")
+ANY_TABLE = 0
+
+PLAIN = frozenset(
+    {FRA_DST, FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_FWMASK, FRA_SUPPRESS_PREFIXLEN, FRA_PROTOCOL}
+)
+"""Attributes of our kinds of rules; the suppressed length and the protocol are told of every rule."""  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the kinds that we make: a lookup of a table by source, destination or mark."""
+
+    priority: int
+    table: int
+    source: IPv4Network | None = None
+    destination: IPv4Network | None = None
+    mark: int | None = None
+    mask: int | None = None
+
+    def __str__(self) -> str:
+        words = [f"{self.priority}:"]
+        if self.source:
+            words.append(f"from {self.source}")
+        if self.destination:
+            words.append(f"to {self.destination}")
+        if self.mark is not None:
+            words.append(f"fwmark {self.mark:#x}/{self.mask:#x}")
+        return " ".join([*words, f"lookup {self.table}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A rule as the kernel lists it."""
+
+    rule: Rule
+    whole: bool
+    """False if it has more selectors than `rule` can say (a device, a port, inverted, …): then it is a stranger's."""
+
+    def answers_to(self, rule: Rule) -> bool:
+        """Whether the kernel, asked to delete `rule`, may take this one: what the request leaves out matches anything."""
+        own = self.rule
+        return (
+            own.priority == rule.priority
+            and rule.table in (ANY_TABLE, own.table)
+            and (rule.source is None or rule.source == own.source)
+            and (rule.destination is None or rule.destination == own.destination)
+            and (rule.mark is None or (rule.mark, rule.mask) == (own.mark, own.mask))
+        )
+
+
+def add_rule(rule: Rule) -> Request:
+    """Add the rule unless it is there."""
+    return Request(NEWRULE, CREATE | EXCL, _body(rule), f"add rule {rule}", (errno.EEXIST,))
+
+
+def add_missing_rule(rule: Rule) -> Request:
+    """Add a rule that was looked for and is not there.
+
+    Without EXCL: the kernel takes a stranger's narrower rule of the same priority for ours and would say EEXIST.
+    """
+    return Request(NEWRULE, CREATE, _body(rule), f"add rule {rule}")
+
+
+def delete_rule(rule: Rule) -> Request:
+    """Remove the first rule that answers to this one; ENOENT if none does. With table ANY_TABLE whatever it looks up."""
+    return Request(DELRULE, 0, _body(rule), f"delete rule {rule}")
+
+
+def listing(netlink: Netlink) -> list[Listed]:
+    """Every rule, in the kernel's order."""
+    answers = netlink.dump(GETRULE, HEADER.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0), "list rules")
+    return [parse_rule(payload) for kind, payload in answers if kind == NEWRULE]
+
+
+def parse_rule(payload: bytes) -> Listed:
+    """The rule that a message of the kernel is about."""
+    _, destination_length, source_length, tos, _, _, _, action, flags = HEADER.unpack_from(payload)
+    found = attributes(payload[HEADER.size :])
+    rule = Rule(
+        priority=u32(found.get(FRA_PRIORITY)),
+        table=u32(found.get(FRA_TABLE)),
+        source=IPv4Network((found[FRA_SRC], source_length)) if FRA_SRC in found else None,
+        destination=IPv4Network((found[FRA_DST], destination_length)) if FRA_DST in found else None,
+        mark=u32(found[FRA_FWMARK]) if FRA_FWMARK in found else None,
+        mask=u32(found[FRA_FWMASK]) if FRA_FWMASK in found else None,
+    )
+    suppressed = u32(found[FRA_SUPPRESS_PREFIXLEN]) if FRA_SUPPRESS_PREFIXLEN in found else NOT_SUPPRESSED
+    whole = (
+        action == TO_TABLE
+        and not flags & INVERTED
+        and tos == 0
+        and suppressed == NOT_SUPPRESSED
+        and found.keys() <= PLAIN
+    )
+    return Listed(rule, whole)
+
+
+def _body(rule: Rule) -> bytes:
+    body = HEADER.pack(
+        socket.AF_INET,
+        rule.destination.prefixlen if rule.destination else 0,
+        rule.source.prefixlen if rule.source else 0,
+        0,
+        rule.table if rule.table < 256 else 0,
+        0,
+        0,
+        TO_TABLE,
+        0,
+    )
+    if rule.destination:
+        body += attribute(FRA_DST, rule.destination.network_address.packed)
+    if rule.source:
+        body += attribute(FRA_SRC, rule.source.network_address.packed)
+    body += attribute(FRA_PRIORITY, struct.pack("=I", rule.priority))
+    if rule.mark is not None:
+        body += attribute(FRA_FWMARK, struct.pack("=I", rule.mark))
+    if rule.mask is not None:
+        body += attribute(FRA_FWMASK, struct.pack("=I", rule.mask))
+    if rule.table != ANY_TABLE:
+        body += attribute(FRA_TABLE, struct.pack("=I", rule.table))
+    return body

@@ -1,0 +1,91 @@
+"""What a pod's network is to be: names, numbers, rules and routes, as values (spec 4.5, 4.6, 5.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.addresses import Neighbour
+from vpccni.linux.routes import Route, Scope
+from vpccni.linux.rules import Rule
+
+TO_POD, FROM_POD = 512, 1536
+"""Priorities of the rules to and from a pod (spec 5.1)."""
+GATEWAY = IPv4Address("169.254.1.1")
+"""What a pod takes for its router: the host's end of its veth pair (spec 4.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodWiring:
+    """What one pod's network is to be."""
+
+    pod: str
+    """Namespace and name, for people."""
+    host_veth: str
+    interface: str
+    """The pod's end: CNI_IFNAME."""
+    address: IPv4Address
+    table: int
+    """The routing table of the address's ENI; 254 for the primary's."""
+    mtu: int = 9001
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """What the kernel made of it."""
+
+    host_index: int
+    host_mac: str
+    container_index: int
+    container_mac: str
+
+
+class WiringError(OSError):
+    """A pod could not be connected; everything that was done for it is undone. The text names the pod and the cause."""
+
+    def __init__(self, code: int | None, text: str) -> None:
+        super().__init__(code or 0, text)
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+def host_rules(wiring: PodWiring) -> tuple[Rule, ...]:
+    """The rules that the pod's packets follow on the host (spec 4.6)."""
+    network = IPv4Network(wiring.address)
+    to_pod = Rule(TO_POD, MAIN_TABLE, destination=network)
+    if wiring.table == MAIN_TABLE:
+        return (to_pod,)
+    return (to_pod, Rule(FROM_POD, wiring.table, source=network))
+
+
+def host_route(wiring: PodWiring, index: int) -> Route:
+    """The host's route to the pod by the host's end of its pair."""
+    return Route(IPv4Network(wiring.address), MAIN_TABLE, index, scope=Scope.LINK)
+
+
+def inner_routes(index: int) -> tuple[Route, Route]:
+    """The pod's two routes: to the gateway, and by it to everything (spec 4.5)."""
+    return (
+        Route(IPv4Network(GATEWAY), MAIN_TABLE, index, scope=Scope.LINK),
+        Route(None, MAIN_TABLE, index, gateway=GATEWAY),
+    )
+
+
+def inner_neighbour(index: int, host_mac: str) -> Neighbour:
+    """The pod's gateway is the host's end, for good: nobody has to answer for 169.254.1.1."""
+    return Neighbour(index, GATEWAY, host_mac)
+
+
+def pod_of(rule: Rule) -> IPv4Address | None:
+    """Whose rule it is, if it has the shape of a pod's."""
+    if rule.mark is not None:
+        return None
+    if rule.priority == TO_POD and rule.source is None:
+        subject = rule.destination
+    elif rule.priority == FROM_POD and rule.destination is None:
+        subject = rule.source
+    else:
+        return None
+    return subject.network_address if subject is not None and subject.prefixlen == 32 else None
