@@ -4,8 +4,8 @@
 
 A SOURCE is what `aws ec2 describe-instance-types` prints, or an object from type to such an item (as in moto's resources,
 where the types of the present table come from). A type that several sources have is taken from the first.
-tools/types-not-listed.json has the types that EC2 lists no more, or not in every region, but that its user guide gives
-limits for and that may still run.
+tools/types-not-listed.json has the types that EC2 lists no more, or not in every region, and that may still run; their ENI
+and address limits are as amazon-vpc-cni-k8s knows them, their vCPU counts are not verified (they only cap max pods).
 """
 
 from __future__ import annotations
