@@ -1,107 +1,117 @@
 """The host's own rules in a real kernel: exactly the original's, written once, never a stranger's."""
 
 import subprocess
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+from tests.linux.namespaces import IPV4_EVENTS, MAC, rules, run
 
-from vpccni.ipam.values import Eni, EniId, Pod, SubnetId
-from vpccni.linux.eni import set_up_eni, tear_down_eni, wait_for_link
-from vpccni.linux.host import HostSettings, keep_pods, leftovers, remove_leftovers, set_up_host
-from vpccni.linux.links import link_named
-from vpccni.linux.names import host_veth
-from vpccni.linux.pod import PodWiring, wire
+from vpccni.linux.host import HostSettings, set_up_host
 from vpccni.linux.rtnl import Netlink
 
 pytestmark = pytest.mark.kernel
-
-CHANGES = 0x1 | 0x10 | 0x40 | 0x80
-"""Multicast groups of links, IPv4 addresses, routes and rules."""
-MAC, SECOND_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 SETTINGS = HostSettings(
     primary_mac=MAC,
     node_address=IPv4Address("192.168.1.10"),
     vpc_cidrs=(IPv4Network("10.10.0.0/16"), IPv4Network("10.11.0.0/16")),
     exclude_cidrs=(IPv4Network("10.12.0.0/16"), IPv4Network("10.13.0.0/16")),
 )
-ENI = Eni(
-    EniId("eni-2"),
-    SECOND_MAC,
-    1,
-    SubnetId("subnet-1"),
-    IPv4Network("192.168.1.0/24"),
-    IPv4Address("192.168.1.20"),
-)
+BUILT_IN = [f"-P {chain} ACCEPT" for chain in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")]
+SNAT = [
+    '-A POSTROUTING -m comment --comment "AWS SNAT CHAIN" -j AWS-SNAT-CHAIN-0',
+    '-A AWS-SNAT-CHAIN-0 -d 10.13.0.0/16 -m comment --comment "AWS SNAT CHAIN EXCLUSION" -j RETURN',
+    '-A AWS-SNAT-CHAIN-0 -d 10.12.0.0/16 -m comment --comment "AWS SNAT CHAIN EXCLUSION" -j RETURN',
+    '-A AWS-SNAT-CHAIN-0 -d 10.11.0.0/16 -m comment --comment "AWS SNAT CHAIN" -j RETURN',
+    '-A AWS-SNAT-CHAIN-0 -d 10.10.0.0/16 -m comment --comment "AWS SNAT CHAIN" -j RETURN',
+    '-A AWS-SNAT-CHAIN-0 ! -o vlan+ -m comment --comment "AWS, SNAT" -m addrtype ! --dst-type LOCAL '
+    "-j SNAT --to-source 192.168.1.10 --random-fully",
+]
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def nat() -> list[str]:
+    return [line for line in run("iptables", "-t", "nat", "-S").splitlines() if not line.startswith("-P")]
 
 
-@pytest.fixture
-def node(host: Netlink) -> Iterator[Netlink]:
-    """A node with two ENIs: a veth pair's ends."""
-    run(
-        "ip",
-        "link",
-        "add",
-        "eth0",
-        "address",
-        MAC,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "eth1",
-        "address",
-        SECOND_MAC,
-    )
-    run("ip", "link", "set", "eth0", "up")
-    run("ip", "addr", "add", "192.168.1.10/24", "dev", "eth0")
-    yield host
+def mangle() -> list[str]:
+    return [line for line in run("iptables", "-t", "mangle", "-S").splitlines() if line.startswith("-A")]
 
 
-def listing() -> str:
+def connmark_table() -> str:
+    """Empty if there is none; the handles show whether it was made again."""
+    command = ["nft", "-a", "list", "table", "ip", "aws-cni"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def everything() -> str:
+    saved = run("iptables-save", "-c")
     return (
-        run("iptables-save", "-t", "nat")
-        + run("iptables-save", "-t", "mangle")
-        + run("nft", "list", "ruleset")
+        "".join(line for line in saved.splitlines(keepends=True) if not line.startswith("#"))
+        + connmark_table()
     )
 
 
 def test_the_rules_are_the_originals_to_the_letter(node: Netlink) -> None:
-    assert set_up_host(node, SETTINGS)
-    assert run("iptables", "-t", "nat", "-S").splitlines() == [
-        "-P PREROUTING ACCEPT",
-        "-P INPUT ACCEPT",
-        "-P OUTPUT ACCEPT",
-        "-P POSTROUTING ACCEPT",
-        "-N AWS-SNAT-CHAIN-0",
-        '-A POSTROUTING -m comment --comment "AWS SNAT CHAIN" -j AWS-SNAT-CHAIN-0',
-        '-A AWS-SNAT-CHAIN-0 -d 10.13.0.0/16 -m comment --comment "AWS SNAT CHAIN EXCLUSION" -j RETURN',
-        '-A AWS-SNAT-CHAIN-0 -d 10.12.0.0/16 -m comment --comment "AWS SNAT CHAIN EXCLUSION" -j RETURN',
-        '-A AWS-SNAT-CHAIN-0 -d 10.11.0.0/16 -m comment --comment "AWS SNAT CHAIN" -j RETURN',
-        '-A AWS-SNAT-CHAIN-0 -d 10.10.0.0/16 -m comment --comment "AWS SNAT CHAIN" -j RETURN',
-        '-A AWS-SNAT-CHAIN-0 ! -o vlan+ -m comment --comment "AWS, SNAT" -m addrtype ! --dst-type LOCAL '
-        "-j SNAT --to-source 192.168.1.10 --random-fully",
-    ]
-    assert [line for line in run("iptables", "-t", "mangle", "-S").splitlines() if line.startswith("-A")] == [
+    changes = set_up_host(node, SETTINGS)
+    assert nat() == ["-N AWS-SNAT-CHAIN-0", *SNAT]
+    assert mangle() == [
         '-A PREROUTING -i eth0 -m comment --comment "AWS, primary ENI" -m addrtype --dst-type LOCAL --limit-iface-in '
         "-j CONNMARK --set-xmark 0x80/0x80",
-        '-A PREROUTING -i eni+ -m comment --comment "AWS, primary ENI" -j CONNMARK --restore-mark --nfmask 0x80 --ctmask 0x80',
-        '-A PREROUTING -i vlan+ -m comment --comment "AWS, primary ENI" -j CONNMARK --restore-mark --nfmask 0x80 --ctmask 0x80',
+        '-A PREROUTING -i eni+ -m comment --comment "AWS, primary ENI" '
+        "-j CONNMARK --restore-mark --nfmask 0x80 --ctmask 0x80",
+        '-A PREROUTING -i vlan+ -m comment --comment "AWS, primary ENI" '
+        "-j CONNMARK --restore-mark --nfmask 0x80 --ctmask 0x80",
     ]
-    table = run("nft", "-s", "list", "table", "ip", "aws-cni")
-    assert "type nat hook prerouting priority dstnat + 10; policy accept;" in table
-    assert 'iifname "eni*" counter jump snat-mark' in table
-    assert "ct mark set ct mark | 0x00000080" in table
-    assert run("ip", "rule").splitlines()[1] == "1024:\tfrom all fwmark 0x80/0x80 lookup main"
+    assert "counter" in connmark_table()
+    assert rules() == ["1024: from all fwmark 0x80/0x80 lookup main"]
     assert Path("/proc/sys/net/ipv4/conf/eth0/rp_filter").read_text() == "2\n"
+    assert "mtu 9001" in run("ip", "link", "show", "eth0")
+    assert changes == [
+        "set the MTU of eth0 to 9001",
+        "set net/ipv4/conf/eth0/rp_filter to 2",
+        "added rule 1024: fwmark 0x80/0x80 lookup 254",
+        "made the nft table ip aws-cni",
+        "changed our rules in the mangle table",
+        "changed our rules in the nat table",
+    ]
+
+
+def originals_own_rules() -> None:
+    """The same rules in the original's way: by the iptables command, one by one, some inserted (spec 5.3)."""
+    comment = ["-m", "comment", "--comment"]
+    snat = ["iptables", "-t", "nat"]
+    run(*snat, "-N", "AWS-SNAT-CHAIN-0")
+    run(*snat, "-A", "POSTROUTING", *comment, "AWS SNAT CHAIN", "-j", "AWS-SNAT-CHAIN-0")
+    for cidr, words in (("10.10", ""), ("10.11", ""), ("10.12", " EXCLUSION"), ("10.13", " EXCLUSION")):
+        run(
+            *snat,
+            "-I",
+            "AWS-SNAT-CHAIN-0",
+            "1",
+            "-d",
+            f"{cidr}.0.0/16",
+            *comment,
+            f"AWS SNAT CHAIN{words}",
+            "-j",
+            "RETURN",
+        )
+    local = ["-m", "addrtype", "!", "--dst-type", "LOCAL"]
+    to = ["-j", "SNAT", "--to-source", "192.168.1.10", "--random-fully"]
+    run(*snat, "-A", "AWS-SNAT-CHAIN-0", "!", "-o", "vlan+", *comment, "AWS, SNAT", *local, *to)
+    prerouting = ["iptables", "-t", "mangle", "-A", "PREROUTING", *comment, "AWS, primary ENI"]
+    local = ["-m", "addrtype", "--dst-type", "LOCAL", "--limit-iface-in"]
+    run(*prerouting, "-i", "eth0", *local, "-j", "CONNMARK", "--set-mark", "0x80/0x80")
+    for prefix in ("eni", "vlan"):
+        run(*prerouting, "-i", f"{prefix}+", "-j", "CONNMARK", "--restore-mark", "--mask", "0x80")
+
+
+def test_what_the_original_made_is_right_already(node: Netlink) -> None:
+    originals_own_rules()
+    before = nat(), mangle()
+    changes = set_up_host(node, SETTINGS)
+    assert not [change for change in changes if "our rules" in change]
+    assert (nat(), mangle()) == before
 
 
 def test_a_second_run_changes_nothing_and_counters_go_on(node: Netlink) -> None:
@@ -120,169 +130,238 @@ def test_a_second_run_changes_nothing_and_counters_go_on(node: Netlink) -> None:
     )
     run("ip", "rule", "add", "prio", "1024", "from", "10.0.0.1", "fwmark", "0x80/0x80", "lookup", "main")
     set_up_host(node, SETTINGS)
-    before = listing()
-    with Netlink(groups=CHANGES) as changes:
+    run("ip", "route", "add", "default", "dev", "eth0")
+    subprocess.run(["ping", "-c", "1", "-W", "0.1", "8.8.8.8"], capture_output=True, check=False)
+    before = everything()
+    assert "[1:84] -A POSTROUTING" in before  # a packet was counted
+    with Netlink(groups=IPV4_EVENTS) as events:
         assert set_up_host(node, SETTINGS) == []
-        assert not changes.events(0.01)
-        run("ip", "rule", "add", "prio", "9", "from", "1.1.1.1", "lookup", "9")
-        assert changes.events(5.0)  # it would have heard
-    assert "a stranger" in listing()
-    assert listing() == before
-    assert "1024:\tfrom 10.0.0.1 fwmark 0x80/0x80 lookup main" in run("ip", "rule")
+        assert not events.events(0.01)
+    assert everything() == before
+    assert "1024: from 10.0.0.1 fwmark 0x80/0x80 lookup main" in rules()
 
 
-def test_what_somebody_broke_is_mended_and_stale_rules_go(node: Netlink) -> None:
+BREAKS = [
+    "iptables -t nat -F AWS-SNAT-CHAIN-0",
+    "iptables -t nat -F",
+    "iptables -t nat -A AWS-SNAT-CHAIN-0 -d 10.99.0.0/16 -j RETURN",
+    "iptables -t nat -I AWS-SNAT-CHAIN-0 -j ACCEPT",
+    "iptables -t nat -D AWS-SNAT-CHAIN-0 2",
+    "iptables -t nat -D POSTROUTING 1",
+    "iptables -t mangle -F",
+    "iptables -t mangle -D PREROUTING 2",
+    "nft flush chain ip aws-cni snat-mark",
+    "nft delete table ip aws-cni",
+    "nft flush ruleset",
+    "ip rule del prio 1024",
+    "ip link set eth0 mtu 1500",
+    "ip link set eth0 down",
+    "sysctl -q net.ipv4.conf.eth0.rp_filter=1",
+]
+
+
+@pytest.mark.parametrize("command", BREAKS)
+def test_whatever_was_interrupted_or_broken_is_mended(node: Netlink, command: str) -> None:
     set_up_host(node, SETTINGS)
-    right = run("iptables-save", "-t", "nat")
-    run("iptables", "-t", "nat", "-F", "AWS-SNAT-CHAIN-0")
-    run("iptables", "-t", "nat", "-A", "AWS-SNAT-CHAIN-0", "-d", "10.99.0.0/16", "-j", "RETURN")
-    run("nft", "flush", "chain", "ip", "aws-cni", "snat-mark")
-    run("ip", "rule", "del", "prio", "1024")
-    assert len(set_up_host(node, SETTINGS)) == 3
-    assert strip_counters(run("iptables-save", "-t", "nat")) == strip_counters(right)
+    right = nat(), sorted(mangle()), rules()
+    run(*command.split())
+    assert set_up_host(node, SETTINGS)
+    assert (nat(), sorted(mangle()), rules()) == right
+    assert connmark_table()
     assert set_up_host(node, SETTINGS) == []
 
 
-def strip_counters(saved: str) -> list[str]:
-    return [line for line in saved.splitlines() if not line.startswith(("#", ":P", ":I", ":O"))]
+def test_what_releases_before_left_goes(node: Netlink) -> None:
+    comment = ["-m", "comment", "--comment", "AWS SNAT CHAN"]
+    for number in range(3):
+        run("iptables", "-t", "nat", "-N", f"AWS-SNAT-CHAIN-{number}")
+    run("iptables", "-t", "nat", "-A", "POSTROUTING", *comment, "-j", "AWS-SNAT-CHAIN-0")
+    for number in range(2):
+        jump = ["!", "-d", f"10.{number}.0.0/16", *comment, "-j", f"AWS-SNAT-CHAIN-{number + 1}"]
+        run("iptables", "-t", "nat", "-A", f"AWS-SNAT-CHAIN-{number}", *jump)
+    run("iptables", "-t", "nat", "-N", "AWS-CONNMARK-CHAIN-0")
+    run("iptables", "-t", "nat", "-A", "AWS-CONNMARK-CHAIN-0", "-j", "RETURN")
+    jump = ["-m", "comment", "--comment", "AWS, outbound connections", "-m", "state", "--state", "NEW"]
+    run("iptables", "-t", "nat", "-A", "PREROUTING", "-i", "eni+", *jump, "-j", "AWS-CONNMARK-CHAIN-0")
+    set_up_host(node, SETTINGS)
+    assert nat() == ["-N AWS-SNAT-CHAIN-0", *SNAT]
+    assert set_up_host(node, SETTINGS) == []
+
+
+def test_strangers_rules_and_chains_stay_where_they_are(node: Netlink) -> None:
+    strangers = """*nat
+:KUBE-SERVICES - [0:0]
+:AWS-SNAT-CHAIN-x - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A POSTROUTING -m comment --comment "AWS, someone else" -j AWS-SNAT-CHAIN-x
+-A KUBE-SERVICES -d 10.100.0.1/32 -p tcp -j RETURN
+COMMIT
+*mangle
+-A PREROUTING -i eth9 -j MARK --set-xmark 0x1/0x1
+COMMIT
+*filter
+-A FORWARD -s 10.0.0.9/32 -j DROP
+COMMIT
+"""
+    run("iptables-restore", text=strangers)
+    theirs = [line for line in run("iptables-save").splitlines() if line.startswith("-A")]
+    for settings in (SETTINGS, replace(SETTINGS, veth_prefix="veth"), replace(SETTINGS, external_snat=True)):
+        set_up_host(node, settings)
+        now = run("iptables-save").splitlines()
+        assert [line for line in now if line in theirs] == theirs
+    assert nat()[0] != SNAT[0]
 
 
 def test_external_snat_takes_the_rules_away_and_back(node: Netlink) -> None:
     set_up_host(node, SETTINGS)
     external = replace(SETTINGS, external_snat=True)
     assert set_up_host(node, external)
-    assert "SNAT --to" not in run("iptables-save")
-    assert (
-        subprocess.run(["nft", "list", "table", "ip", "aws-cni"], capture_output=True, check=False).returncode
-        == 1
-    )
+    assert nat() == ["-N AWS-SNAT-CHAIN-0"]
+    assert len(mangle()) == 3
+    assert connmark_table() == ""
+    assert rules() == ["1024: from all fwmark 0x80/0x80 lookup main"]
     assert set_up_host(node, external) == []
     neither = replace(external, node_port=False)
     assert set_up_host(node, neither)
-    assert "AWS, primary ENI" not in run("iptables-save", "-t", "mangle")
-    assert "1024" not in run("ip", "rule")
+    assert (mangle(), rules()) == ([], [])
+    assert set_up_host(node, neither) == []
+    without_node_ports = replace(SETTINGS, node_port=False)
+    assert set_up_host(node, without_node_ports)
+    assert len(mangle()) == 1
     assert set_up_host(node, SETTINGS)
-    assert "SNAT --to-source 192.168.1.10" in run("iptables-save", "-t", "nat")
+    assert nat() == ["-N AWS-SNAT-CHAIN-0", *SNAT]
 
 
 @pytest.mark.parametrize(
-    ("ports", "words"), [("prng", "--random-fully"), ("hashrandom", "--random"), ("none", "")]
+    ("ports", "words"), [("prng", " --random-fully"), ("hashrandom", " --random"), ("none", "")]
 )
 def test_how_source_ports_are_chosen(node: Netlink, ports: str, words: str) -> None:
-    set_up_host(node, replace(SETTINGS, ports=ports))
-    [rule] = [line for line in run("iptables", "-t", "nat", "-S").splitlines() if "--to-source" in line]
-    assert rule.endswith(f"--to-source 192.168.1.10 {words}".rstrip())
+    chosen = replace(SETTINGS, ports=ports)
+    set_up_host(node, chosen)
+    assert nat()[-1].endswith(f"--to-source 192.168.1.10{words}")
+    assert set_up_host(node, chosen) == []
 
 
-def test_an_exclusion_of_everything_has_no_destination_and_survives(node: Netlink) -> None:
-    everything = replace(SETTINGS, exclude_cidrs=(IPv4Network("0.0.0.0/0"),))
-    set_up_host(node, everything)
-    assert '-A AWS-SNAT-CHAIN-0 -m comment --comment "AWS SNAT CHAIN EXCLUSION" -j RETURN' in run(
-        "iptables", "-t", "nat", "-S"
-    )
-    assert set_up_host(node, everything) == []
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "128.0.0.0/1", "10.9.9.9/32"])
+@pytest.mark.parametrize("mark", [0x80, 0x1, 0xFFFFFFFF])
+def test_odd_settings_are_recognised_when_they_are_there(node: Netlink, cidr: str, mark: int) -> None:
+    odd = replace(SETTINGS, exclude_cidrs=(IPv4Network(cidr),), mark=mark)
+    set_up_host(node, odd)
+    assert set_up_host(node, odd) == []
+    where = "" if cidr == "0.0.0.0/0" else f"-d {cidr} "
+    assert f'-A AWS-SNAT-CHAIN-0 {where}-m comment --comment "AWS SNAT CHAIN EXCLUSION" -j RETURN' in nat()
+    assert len(rules()) == 1
+
+
+def test_another_mark_or_prefix_takes_the_place_of_the_first(node: Netlink) -> None:
+    set_up_host(node, SETTINGS)
+    other = replace(SETTINGS, mark=0x40, veth_prefix="veth")
+    set_up_host(node, other)
+    assert rules() == ["1024: from all fwmark 0x40/0x40 lookup main"]
+    assert len(mangle()) == 3  # the mark differs, so nothing of before is of use to the pods of before
+    assert "veth" in connmark_table()
+    assert set_up_host(node, other) == []
+    again = replace(other, veth_prefix="eni")
+    set_up_host(node, again)
+    assert [line.split()[3] for line in mangle()] == ["eth0", "veth+", "eni+", "vlan+"]
+    assert set_up_host(node, again) == []
 
 
 def test_external_services_have_a_rule_each(node: Netlink) -> None:
     services = replace(SETTINGS, service_cidrs=(IPv4Network("172.16.0.0/24"), IPv4Network("172.17.0.0/24")))
     set_up_host(node, services)
-    assert "1535:\tfrom all to 172.17.0.0/24 lookup main" in run("ip", "rule")
-    set_up_host(node, replace(SETTINGS, service_cidrs=(IPv4Network("172.16.0.0/24"),)))
-    assert run("ip", "rule").count("1535:") == 1
+    assert rules()[1:] == [
+        "1535: from all to 172.16.0.0/24 lookup main",
+        "1535: from all to 172.17.0.0/24 lookup main",
+    ]
+    set_up_host(node, replace(SETTINGS, service_cidrs=(IPv4Network("172.17.0.0/24"),)))
+    assert rules()[1:] == ["1535: from all to 172.17.0.0/24 lookup main"]
 
 
-def test_the_legacy_backend_marks_with_a_chain(
-    node: Netlink, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("iptables", "iptables-save", "iptables-restore"):
-        legacy = name.replace("iptables", "iptables-legacy", 1)
-        (tmp_path / name).symlink_to(f"/usr/sbin/{legacy}")
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
+def test_a_vpc_without_cidrs_is_not_believed(node: Netlink) -> None:
     set_up_host(node, SETTINGS)
-    rules = run("iptables", "-t", "nat", "-S").splitlines()
-    assert (
-        '-A PREROUTING -i eni+ -m comment --comment "AWS, outbound connections" -j AWS-CONNMARK-CHAIN-0'
-        in rules
-    )
-    assert rules[-1].startswith("-A AWS-SNAT-CHAIN-0")
-    assert (
-        '-A AWS-CONNMARK-CHAIN-0 -m comment --comment "AWS, CONNMARK" -j CONNMARK --set-xmark 0x80/0x80'
-        in rules
-    )
-    order = [line for line in rules if line.startswith("-A PREROUTING")]
-    assert "outbound" in order[0]
-    assert "--restore-mark" in order[1]
+    before = everything()
+    with pytest.raises(OSError, match="the VPC has no IPv4 CIDR to exempt from SNAT"):
+        set_up_host(node, replace(SETTINGS, vpc_cidrs=()))
+    assert everything() == before
+    set_up_host(node, replace(SETTINGS, vpc_cidrs=(), external_snat=True))
+
+
+LEGACY = [
+    '-A PREROUTING -i eni+ -m comment --comment "AWS, outbound connections" -j AWS-CONNMARK-CHAIN-0',
+    '-A PREROUTING -m comment --comment "AWS, CONNMARK" -j CONNMARK --restore-mark --nfmask 0x80 --ctmask 0x80',
+    SNAT[0],
+    '-A AWS-CONNMARK-CHAIN-0 -d 10.13.0.0/16 -m comment --comment "AWS CONNMARK CHAIN" -j RETURN',
+    '-A AWS-CONNMARK-CHAIN-0 -d 10.12.0.0/16 -m comment --comment "AWS CONNMARK CHAIN" -j RETURN',
+    '-A AWS-CONNMARK-CHAIN-0 -d 10.11.0.0/16 -m comment --comment "AWS CONNMARK CHAIN" -j RETURN',
+    '-A AWS-CONNMARK-CHAIN-0 -d 10.10.0.0/16 -m comment --comment "AWS CONNMARK CHAIN" -j RETURN',
+    '-A AWS-CONNMARK-CHAIN-0 -m comment --comment "AWS, CONNMARK" -j CONNMARK --set-xmark 0x80/0x80',
+    *SNAT[1:],
+]
+
+
+@pytest.mark.usefixtures("legacy")
+def test_the_legacy_backend_marks_with_a_chain(node: Netlink) -> None:
+    set_up_host(node, SETTINGS)
+    assert [line for line in nat() if line.startswith("-A")] == LEGACY
+    assert connmark_table() == ""
+    before = everything()
     assert set_up_host(node, SETTINGS) == []
+    assert everything() == before
     assert set_up_host(node, replace(SETTINGS, external_snat=True))
-    assert "CONNMARK-CHAIN" not in run("iptables", "-t", "nat", "-S")
+    assert nat() == ["-N AWS-SNAT-CHAIN-0"]
 
 
-def test_a_secondary_eni_gets_its_address_table_and_rule_once(node: Netlink) -> None:
-    run("ip", "addr", "add", "192.168.1.77/24", "dev", "eth1")  # as a cloud's DHCP client does
-    assert set_up_eni(node, ENI, 9001, 5.0)
-    assert "192.168.1.20/24" in run("ip", "-br", "addr", "show", "eth1")
-    assert "192.168.1.77" not in run("ip", "-br", "addr", "show", "eth1")
-    assert run("ip", "route", "show", "table", "2").splitlines() == [
-        "default via 192.168.1.1 dev eth1 ",
-        "192.168.1.1 dev eth1 scope link ",
-    ]
-    assert "dev eth1" not in run("ip", "route", "show", "table", "main")
-    assert "32765:\tfrom 192.168.1.20 lookup 2" in run("ip", "rule")
-    assert set_up_eni(node, ENI, 9001, 5.0) == []
-    tear_down_eni(node, ENI)
-    assert "32765" not in run("ip", "rule")
-    tear_down_eni(node, ENI)
+@pytest.mark.usefixtures("legacy")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "iptables -t nat -F AWS-CONNMARK-CHAIN-0",
+        "iptables -t nat -D PREROUTING 1",  # it must come back before the one that restores
+        "iptables -t nat -F PREROUTING",
+        "iptables -t mangle -F",
+    ],
+)
+def test_the_legacy_backend_is_mended_too(node: Netlink, command: str) -> None:
+    set_up_host(node, SETTINGS)
+    right = nat(), sorted(mangle())
+    run(*command.split())
+    assert set_up_host(node, SETTINGS)
+    assert (nat(), sorted(mangle())) == right
+    assert set_up_host(node, SETTINGS) == []
 
 
-def test_a_device_is_waited_for_and_missed_in_words(host: Netlink) -> None:
-    with pytest.raises(OSError, match="no device with MAC 02:00:00:00:00:09 appeared within 0 s"):
-        wait_for_link("02:00:00:00:00:09", 0.05)
-    with subprocess.Popen(["sh", "-c", f"sleep 0.2; ip link add x address {MAC} type veth peer name y"]):
-        assert wait_for_link(MAC, 10.0).name == "x"
-
-
-def pod_wiring(number: int) -> PodWiring:
-    pod = Pod("default", f"p{number}")
-    return PodWiring(str(pod), host_veth("eni", pod), "eth0", IPv4Address("192.168.1.100") + number, 2)
-
-
-def test_after_a_restart_live_pods_are_kept_and_the_dead_ones_traces_go(
-    node: Netlink, sandbox: Callable[[], object]
+def test_a_node_that_changes_its_backend_is_marked_by_one_of_them_only(
+    node: Netlink, request: pytest.FixtureRequest
 ) -> None:
-    for number in (1, 2):
-        pod = sandbox()
-        wire(node, pod.netlink, pod.fd, pod_wiring(number))  # type: ignore[attr-defined]
-    live, dead = pod_wiring(1), pod_wiring(2)
-    run("ip", "rule", "add", "prio", "512", "to", "172.30.0.0/16", "lookup", "main")  # a stranger's
-    run("ip", "rule", "add", "prio", "1536", "from", "172.30.0.9", "iif", "lo", "lookup", "7")  # another's
-    assert keep_pods(node, [live, dead]) == []
-    run("ip", "rule", "del", "prio", "512", "to", "192.168.1.101")
-    run("ip", "route", "del", "192.168.1.101")
-    assert len(keep_pods(node, [live])) == 2
-    found = leftovers(node, "eni", [live])
-    assert sorted(str(rule) for rule in found.rules) == [
-        "1536: from 192.168.1.102/32 lookup 2",
-        "512: to 192.168.1.102/32 lookup 254",
-    ]
-    assert [str(route.destination) for route in found.routes] == ["192.168.1.102/32"]
-    assert found.links == (dead.host_veth,)
-    remove_leftovers(node, found)
-    again = leftovers(node, "eni", [live])
-    assert (again.rules, again.routes, again.links) == ((), (), ())
-    rules = run("ip", "rule")
-    assert "172.30.0.0/16" in rules
-    assert "iif lo" in rules
-    assert link_named(node, live.host_veth) is not None
+    set_up_host(node, SETTINGS)
+    assert connmark_table()
+    request.getfixturevalue("legacy")
+    set_up_host(node, SETTINGS)
+    assert connmark_table() == ""
+    assert [line for line in nat() if line.startswith("-A")] == LEGACY
 
 
-def test_a_pod_whose_add_was_cut_off_keeps_nothing_from_starting(
-    node: Netlink, sandbox: Callable[[], object]
+@pytest.mark.usefixtures("legacy")
+def test_legacy_needs_no_nft(node: Netlink, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for tool in ("iptables-legacy", "iptables-legacy-save", "iptables-legacy-restore"):
+        (tmp_path / tool.replace("-legacy", "")).unlink(missing_ok=True)
+        (tmp_path / tool.replace("-legacy", "")).symlink_to(f"/usr/sbin/{tool}")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert set_up_host(node, SETTINGS)
+    assert set_up_host(node, SETTINGS) == []
+
+
+def test_a_kernel_parameter_that_may_not_be_written_is_said_and_the_rest_done(
+    node: Netlink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in (1, 2):
-        pod = sandbox()
-        wire(node, pod.netlink, pod.fd, pod_wiring(number))  # type: ignore[attr-defined]
-    half = pod_wiring(1)
-    run("ip", "rule", "del", "prio", "1536", "from", str(half.address))
-    run("ip", "link", "set", half.host_veth, "down")  # takes its route away, too
-    assert len(keep_pods(node, [half, pod_wiring(2)])) == 3
-    assert keep_pods(node, [half, pod_wiring(2)]) == []
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("vpccni.linux.sysctl._write", refuse)
+    changes = set_up_host(node, SETTINGS)
+    assert (
+        "cannot set net/ipv4/conf/eth0/rp_filter to 2: Read-only file system; NodePorts may fail until the init step has run"
+        in changes
+    )
+    assert nat()[1:] == SNAT
