@@ -18,8 +18,8 @@ CLONE_NEWNET = 0x40000000
 T = TypeVar("T")
 libc = ctypes.CDLL(None, use_errno=True)
 
-EVENTS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80
-"""Multicast groups of links, neighbours, IPv4 addresses, routes and rules."""
+IPV4_EVENTS = 0x10 | 0x40 | 0x80
+"""Multicast groups of IPv4 addresses, routes and rules."""
 MAC, SECOND_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 ENI = Eni(
     EniId("eni-2"),
@@ -74,7 +74,7 @@ class Sandbox:
         return self.call(lambda: ip(*command))
 
     def pings(self, address: str) -> bool:
-        command = ["ping", "-c", "1", "-W", "2", address]
+        command = ["ping", "-c", "1", "-w", "1", address]
         return self.call(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0)
 
     def close(self) -> None:
@@ -102,9 +102,9 @@ def rules() -> list[str]:
 
 
 def state() -> tuple[str, str, str]:
-    """All of a namespace that pods touch, to be compared."""
+    """All of IPv4 that pods touch in a namespace, to be compared."""
     names = sorted(link["ifname"] for link in ip("link"))
-    return run("ip", "rule"), run("ip", "route", "show", "table", "all"), ",".join(names)
+    return run("ip", "rule"), run("ip", "-4", "route", "show", "table", "all"), ",".join(names)
 
 
 def wiring(number: int = 5, table: int = 254, mtu: int = 9001) -> PodWiring:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import cast
 
 import pytest
-from tests.linux.namespaces import EVENTS, run
+from tests.linux.namespaces import IPV4_EVENTS, run
 
 from vpccni.linux import rtnl
 from vpccni.linux.addresses import addresses, put_address
@@ -133,9 +133,9 @@ def test_what_there_is_not_is_none_or_empty(host: Netlink) -> None:
 
 @pytest.mark.kernel
 def test_events_are_waited_for_and_missed(host: Netlink) -> None:
-    with Netlink(groups=EVENTS) as events:
+    with Netlink(groups=IPV4_EVENTS) as events:
         assert not events.events(0.01)
-        run("ip", "link", "set", "lo", "mtu", "1400")
+        run("ip", "addr", "add", "10.0.0.1/32", "dev", "lo")
         assert events.events(5.0)
 
 

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 
 import pytest
-from tests.linux.namespaces import EVENTS, rules, run
+from tests.linux.namespaces import IPV4_EVENTS, rules, run
 
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import Rule, add_missing_rule
@@ -28,7 +28,7 @@ def test_what_is_missing_is_added_then_the_stale_is_removed(host: Netlink) -> No
 
 def test_what_is_right_is_not_touched(host: Netlink) -> None:
     settle_rules(host, [A, B], of_1535)
-    with Netlink(groups=EVENTS) as events:
+    with Netlink(groups=IPV4_EVENTS) as events:
         assert settle_rules(host, [B, A, A], of_1535) == []
         assert not events.events(0.01)
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
+from vpccni.linux.errors import KernelError
+
 TABLE = "aws-cni"
 FAMILY_AND_TABLE = {"family": "ip", "table": TABLE}
 PRIORITY = -90
@@ -24,14 +26,11 @@ Chains = dict[str, tuple[dict[str, Any], list[Expression]]]
 """Chain → what kind it is, and its rules in order."""
 
 
-class NftError(OSError):
+class NftError(KernelError):
     """nft refused; the text has its words."""
 
     def __init__(self, said: str) -> None:
         super().__init__(0, f"nft failed: {said.strip() or 'it said nothing'}")
-
-    def __str__(self) -> str:
-        return str(self.args[1])
 
 
 def wanted_chains(veth_prefix: str, mark: int, exempt: Iterable[IPv4Network]) -> Chains:

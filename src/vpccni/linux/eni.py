@@ -11,6 +11,7 @@ from ipaddress import IPv4Interface, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE, Eni
 from vpccni.linux.addresses import addresses, delete_address, put_address
+from vpccni.linux.errors import KernelError
 from vpccni.linux.links import Link, links, set_link
 from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
 from vpccni.linux.rtnl import Netlink
@@ -34,7 +35,7 @@ def wait_for_link(mac: str, timeout: float) -> Link:
                 return link
             left = deadline - time.monotonic()
             if left <= 0 or not events.events(left):
-                raise OSError(errno.ENODEV, f"no device with MAC {mac} appeared within {timeout:.0f} s")
+                raise KernelError(errno.ENODEV, f"no device with MAC {mac} appeared within {timeout:.0f} s")
 
 
 def link_with(netlink: Netlink, mac: str) -> Link | None:
@@ -48,7 +49,9 @@ def set_up_eni(netlink: Netlink, eni: Eni, mtu: int, timeout: float) -> list[str
     Returns what was changed, in words; nothing when all was right. Raises OSError.
     """
     if eni.route_table == MAIN_TABLE:
-        raise OSError(errno.EINVAL, f"{eni.id} is the primary ENI, whose network is the operating system's")
+        raise KernelError(
+            errno.EINVAL, f"{eni.id} is the primary ENI, whose network is the operating system's"
+        )
     link = wait_for_link(eni.mac, timeout)
     own = IPv4Interface((eni.primary_address, eni.subnet_cidr.prefixlen))
     return [
@@ -115,10 +118,9 @@ def _addresses(netlink: Netlink, link: Link, own: IPv4Interface) -> list[str]:
 def _main_table(netlink: Netlink, link: Link, subnet: IPv4Network) -> list[str]:
     """The route to its subnet that somebody else's address of this device made."""
     stray = Route(subnet, MAIN_TABLE, link.index, scope=Scope.LINK)
-    if stray not in routes(netlink, MAIN_TABLE):
-        return []
-    netlink.run([delete_route(stray)])
-    return [f"removed route {stray}"]
+    found = [route for route in routes(netlink, MAIN_TABLE) if route == stray]  # of several metrics, perhaps
+    netlink.run([delete_route(route) for route in found])
+    return [f"removed route {route}" for route in found]
 
 
 def _own_table(netlink: Netlink, link: Link, eni: Eni) -> list[str]:

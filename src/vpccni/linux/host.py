@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.connmark import remove_connmark, settle_connmark, wanted_chains
 from vpccni.linux.eni import set_mtu_and_up, wait_for_link
+from vpccni.linux.errors import KernelError
 from vpccni.linux.iptables import backend, settle_iptables
 from vpccni.linux.leftovers import Leftovers, keep_pods, leftovers, pod_links, remove_leftovers
 from vpccni.linux.rtnl import Netlink
@@ -59,7 +60,7 @@ def set_up_host(netlink: Netlink, settings: HostSettings) -> list[str]:
     """
     if not settings.vpc_cidrs and not settings.external_snat:
         # the original refuses too (spec 5.3): the VPC's own traffic would lose the pods' addresses
-        raise OSError(
+        raise KernelError(
             errno.EINVAL, "the VPC has no IPv4 CIDR to exempt from SNAT: instance metadata is not complete"
         )
     link = wait_for_link(settings.primary_mac, PRIMARY_WAIT)

@@ -11,6 +11,8 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from vpccni.linux.errors import KernelError
+
 LOCK_WAIT = "5"
 """Seconds to wait for other users of iptables."""
 TIMEOUT = 30.0
@@ -22,14 +24,11 @@ Tables = dict[str, dict[str, list[str]]]
 """Table → chain → rules in order, as iptables-save prints them without -A and the chain."""
 
 
-class IptablesError(OSError):
+class IptablesError(KernelError):
     """iptables refused; the text has its words."""
 
     def __init__(self, command: str, said: str) -> None:
         super().__init__(0, f"{command} failed: {said.strip() or 'it said nothing'}")
-
-    def __str__(self) -> str:
-        return str(self.args[1])
 
 
 @dataclass(frozen=True, slots=True)

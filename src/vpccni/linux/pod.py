@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.addresses import put_address, put_neighbour
 from vpccni.linux.check import check
+from vpccni.linux.errors import KernelError
 from vpccni.linux.graveyard import REAPED, bury, reap
 from vpccni.linux.links import Link, add_veth, delete_link, link_named, link_numbered, set_link
 from vpccni.linux.routes import delete_pod_route, put_route
@@ -97,7 +98,7 @@ def _make_pair(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring) -> tu
     outside, inside = link_named(host, wiring.host_veth), link_named(pod, wiring.interface)
     if outside is None or inside is None or (inside.peer, outside.peer) != (outside.index, inside.index):
         # the plugin's two descriptors are of two namespaces, or the sandbox ended: in neither case may we go on
-        raise OSError(
+        raise KernelError(
             errno.ENXIO, f"{wiring.interface} in the sandbox is not the other end of {wiring.host_veth}"
         )
     return outside, inside
@@ -109,7 +110,7 @@ def _free_inside(host: Netlink, pod: Netlink, interface: str) -> None:
         return
     other = link_numbered(host, inside.peer) if inside.peer else None
     if other is None or other.group != REAPED or other.peer != inside.index:
-        raise OSError(errno.EEXIST, f"the sandbox has a link {interface} that we did not make")
+        raise KernelError(errno.EEXIST, f"the sandbox has a link {interface} that we did not make")
     pod.run([delete_link(inside.index)])
 
 
@@ -155,7 +156,7 @@ def _delete_all(host: Netlink, rules: list[Rule]) -> None:
         left = [rule for rule, error in zip(left, outcomes, strict=True) if error is None]
         if not left:
             return
-    raise OSError(errno.EBUSY, f"somebody adds rule {left[0]} again and again")
+    raise KernelError(errno.EBUSY, f"somebody adds rule {left[0]} again and again")
 
 
 def _undo(host: Netlink, wiring: PodWiring) -> str:

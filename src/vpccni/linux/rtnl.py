@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from vpccni.linux.errors import KernelError
+
 ROUTE = 0
 """NETLINK_ROUTE."""
 SOL_NETLINK = 270
@@ -35,16 +37,13 @@ GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL)
 """What the kernel says of a thing to delete that is not there."""
 
 
-class NetlinkError(OSError):
+class NetlinkError(KernelError):
     """The kernel refused one request: errno, and in words what was asked and what the kernel said."""
 
     def __init__(self, code: int, what: str, said: str = "") -> None:
         text = f"{what}: {os.strerror(code)}{f' ({said})' if said else ''}"
         super().__init__(code, text)
         self.what = what
-
-    def __str__(self) -> str:
-        return str(self.args[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Netlink:
         sock = socket.socket(fileno=os.dup(fd))
         if (sock.family, sock.proto) != (socket.AF_NETLINK, ROUTE):
             sock.close()
-            raise OSError(errno.EPROTOTYPE, f"descriptor {fd} is not a NETLINK_ROUTE socket")
+            raise KernelError(errno.EPROTOTYPE, f"descriptor {fd} is not a NETLINK_ROUTE socket")
         return cls(sock)
 
     def close(self) -> None:

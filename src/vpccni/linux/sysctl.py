@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from vpccni.linux.errors import KernelError
+
 ROOT = "/proc/sys"
 
 
@@ -23,7 +25,7 @@ def settle_sysctls(wanted: Mapping[str, str], *, directory: int | None = None) -
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise OSError(error.errno, f"cannot set {path} to {value}: {error.strerror}") from error
+            raise KernelError(error.errno, f"cannot set {path} to {value}: {error.strerror}") from error
         changes.append(f"set {path} to {value}")
     return changes
 

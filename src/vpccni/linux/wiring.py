@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.addresses import Neighbour
+from vpccni.linux.errors import KernelError
 from vpccni.linux.routes import Route, Scope
 from vpccni.linux.rules import Rule
 
@@ -41,14 +42,8 @@ class Wired:
     container_mac: str
 
 
-class WiringError(OSError):
+class WiringError(KernelError):
     """A pod could not be connected; everything that was done for it is undone. The text names the pod and the cause."""
-
-    def __init__(self, code: int | None, text: str) -> None:
-        super().__init__(code or 0, text)
-
-    def __str__(self) -> str:
-        return str(self.args[1])
 
 
 def host_rules(wiring: PodWiring) -> tuple[Rule, ...]:
