@@ -13,6 +13,6 @@ log.calls(action, instance_id=) -> tuple[Call, ...] (source, instance, action, e
 from vpclab.aws.call_log import Call, CallLog
 from vpclab.aws.ec2 import Ec2, ec2_app
 from vpclab.aws.imds import Imds, imds_app
-from vpclab.aws.serving import Serving, serve
+from vpclab.serving import Serving, serve
 
 __all__ = ["Call", "CallLog", "Ec2", "Imds", "Serving", "ec2_app", "imds_app", "serve"]

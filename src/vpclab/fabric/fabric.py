@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
 
-from vpclab.fabric.checkip import Server, application
+from vpclab.fabric.checkip import application
 from vpclab.fabric.commands import CommandError
 from vpclab.fabric.igw import InternetGateway
 from vpclab.fabric.internet import CHECKIP, Internet
@@ -16,6 +16,7 @@ from vpclab.fabric.router import Router
 from vpclab.fabric.security_groups import Way
 from vpclab.fabric.state import RegionView, wanted
 from vpclab.region.values import Instance, NetworkInterface, Vpc
+from vpclab.serving import Serving, serve
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Fabric:
         self._instances: dict[str, Place] = {}
         self._region: RegionView | None = None
         self._turn = asyncio.Lock()
-        self._checkip: Server | None = None
+        self._checkip: Serving | None = None
 
     @property
     def places(self) -> Mapping[str, Place]:
@@ -74,7 +75,7 @@ class Fabric:
         await asyncio.gather(self.router.start(self.igw.place.namespaces), self.internet.join())
         await self.igw.join()
         bound = await self.internet.place.listen(CHECKIP, 80)
-        self._checkip = await Server.begin(application(), bound)
+        self._checkip = await serve(application(), bound)
 
     async def sync(self, region: RegionView) -> None:
         """Make the packets go as the region says now; level-triggered, one at a time, only the difference.
@@ -131,7 +132,7 @@ class Fabric:
     async def close(self) -> None:
         """Stop serving and let the namespaces go. Idempotent."""
         if self._checkip is not None:
-            await self._checkip.end()
+            await self._checkip.stop()
             self._checkip = None
         for place in self.places.values():
             place.close()
