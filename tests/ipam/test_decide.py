@@ -1,14 +1,8 @@
-"""L-IPAM's decisions, by example and by a machine that does anything in any order."""
-
-import itertools
-from ipaddress import IPv4Address
+from __future__ import annotations
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from tests.ipam.model_ec2 import Node, key, pod
 
-from tests.ipam.builders import SUBNET, eni, ip, key, pod
 from vpccni.ipam.actions import (
     Action,
     AssignAddresses,
@@ -21,390 +15,429 @@ from vpccni.ipam.actions import (
     ReleaseAddresses,
     Released,
 )
-from vpccni.ipam.checkpoint import Checkpoint, Given, TakenBack, apply_journal, encode_entry, snapshot
 from vpccni.ipam.decide import Ipam
+from vpccni.ipam.pool import AddressHeldError
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.restore import restore
-from vpccni.ipam.targets import NodeLimits, WarmTargets, shortage
-from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, Cooling, Eni, EniId, SubnetId
+from vpccni.ipam.targets import NodeLimits, WarmTargets
+from vpccni.ipam.under_way import NotUnderWayError
+from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId
 
-IP = BlockKind.SECONDARY_IP
-BLOCKS = itertools.count(1)
-LIMITS = NodeLimits(max_enis=3, slots_per_eni=5, max_pods=17)
+SIP, PD = BlockKind.SECONDARY_IP, BlockKind.PREFIX
 
 
-def ipam(targets: WarmTargets | None = None, limits: NodeLimits = LIMITS) -> Ipam:
-    made = Ipam(limits, targets or WarmTargets())
-    made.add_attached(AttachedEni(eni(0)), 0.0)
-    return made
+def plan(node: Node, waiting: int = 0) -> tuple[Action, ...]:
+    actions = node.ipam.plan(node.now, waiting=waiting)
+    assert node.ipam.plan(node.now, waiting=waiting) == (), "asked twice"
+    return actions
 
 
-def blocks(eni_number: int, count: int, start: int = 1) -> tuple[Block, ...]:
-    return tuple(ip(f"10.0.{eni_number}.{start + n}") for n in range(count))
+def fail(node: Node, action: Action, reason: Reason, detail: str = "") -> None:
+    node.ipam.apply(Failed(action, Refusal(reason, detail)), node.now)
 
 
-def fill(subject: Ipam, now: float = 0.0) -> list[Action]:
-    """Answer everything it asks for until it rests."""
-    asked: list[Action] = []
-    while actions := subject.plan(now):
-        for action in actions:
-            asked.append(action)
-            taken = next(BLOCKS)
-            if isinstance(action, AssignAddresses):
-                subject.apply(Assigned(action, blocks(taken, action.count)), now)
-            elif isinstance(action, AttachEni):
-                found = AttachedEni(eni(action.device_index), blocks(taken, action.count))
-                subject.apply(Attached(action, found), now)
-            elif isinstance(action, ReleaseAddresses):
-                subject.apply(Released(action), now)
-            else:
-                subject.apply(Detached(action), now)
-    return asked
-
-
-def add(subject: Ipam, name: str, now: float = 0.0) -> Assignment | Refusal:
-    return subject.assign(key(name), pod(name), now)
-
-
-def test_a_new_node_fills_one_enis_worth_and_the_next_eni_with_the_first_pod() -> None:
-    subject = ipam()
-    assert fill(subject) == [AssignAddresses(eni(0).id, 5, IP)]
-    assert isinstance(add(subject, "a"), Assignment)
-    assert fill(subject) == [AttachEni(1, 5, IP)]
-
-
-def test_nothing_is_asked_twice_while_it_is_under_way() -> None:
-    subject = ipam()
-    [action] = subject.plan(0.0)
-    assert subject.plan(0.0) == ()
-    assert subject.worth_waiting(0.0)
-    assert subject.refusal(0.0).reason is Reason.POOL_REFILLING
-    subject.apply(Assigned(AssignAddresses(eni(0).id, 5, IP), blocks(0, 5)), 0.1)
-    assert action == AssignAddresses(eni(0).id, 5, IP)
-    assert not subject.worth_waiting(0.1)
-
-
-def test_t3_medium_takes_fifteen_pods_of_its_own_addresses_and_the_next_is_told_why() -> None:
-    subject = ipam()
-    for number in range(15):
-        fill(subject)
-        assert isinstance(add(subject, str(number)), Assignment)
-    refused = add(subject, "one too many")
-    assert isinstance(refused, Refusal)
-    assert refused.reason is Reason.ENI_LIMIT
-    assert "3 of 3 ENIs" in refused.detail
-
-
-def test_ip_targets_hold_exactly_what_the_formulas_say() -> None:
-    subject = ipam(WarmTargets(warm_ip=2, minimum_ip=10))
-    fill(subject)
-    assert subject.pool.total[IP] == 10
-    for number in range(9):
-        assert isinstance(add(subject, str(number)), Assignment)
-        fill(subject)
-    assert subject.pool.total[IP] == 11
-
-
-def test_waiting_pods_are_a_want_even_where_the_targets_are_not() -> None:
-    subject = ipam(WarmTargets(warm_ip=1))
-    fill(subject)
-    add(subject, "a")
-    [action] = subject.plan(0.0, waiting=4)
-    assert isinstance(action, AssignAddresses)
-    assert action.count == 4
-
-
-def test_a_full_subnet_is_named_and_asked_again_after_two_minutes() -> None:
-    subject = ipam()
-    [action] = subject.plan(0.0)
-    subject.apply(Failed(action, Refusal(Reason.SUBNET_FULL, "subnet-1: full")), 0.0)
-    [attach] = subject.plan(0.0)  # a new ENI is another way to more addresses
-    assert isinstance(attach, AttachEni)
-    subject.apply(Failed(attach, Refusal(Reason.SUBNET_FULL, "subnet-1: full")), 0.0)
-    assert subject.plan(0.0) == ()
-    assert subject.refusal(1.0) == Refusal(Reason.SUBNET_FULL, "subnet-1: full")
-    assert subject.next_event(1.0) == 120.0
-    assert subject.plan(119.0) == ()
-    assert subject.plan(120.0) != ()
-
-
-@pytest.mark.parametrize("reason", [Reason.THROTTLED, Reason.EC2_UNREACHABLE, Reason.EC2_ERROR])
-def test_trouble_backs_off_longer_each_time_and_is_forgotten_when_it_is_over(reason: Reason) -> None:
-    subject = ipam(limits=NodeLimits(1, 5, 17))
-    now, pauses = 0.0, []
-    for _ in range(8):
-        [action] = subject.plan(now)
-        subject.apply(Failed(action, Refusal(reason, "x")), now)
-        assert subject.refusal(now).reason is reason
-        at = subject.next_event(now)
-        assert at is not None
-        pauses.append(at - now)
-        now = at
-    assert 0.75 <= pauses[0] <= 1.25
-    assert all(later > sooner for sooner, later in itertools.pairwise(pauses[:6]))
-    assert max(pauses) <= 75.0
-    fill(subject, now)
-    assert subject.pool.free[IP] == 5
-
-
-def test_surplus_goes_back_after_thirty_seconds_from_the_emptiest_eni_and_stays_gone() -> None:
-    subject = ipam(WarmTargets(warm_ip=8))
-    fill(subject)
-    for number in range(8):
-        add(subject, str(number))
-    fill(subject)
-    assert subject.pool.total[IP] == 15  # the type's limit; 16 were wanted
-    for number in range(8):
-        subject.release(key(str(number)), 0.0)
-    assert subject.plan(0.0) == ()  # what cools is not surplus
-    assert subject.plan(31.0) == ()  # 15 free now, 8 wanted: seen, not yet acted on
-    actions = subject.plan(61.0)
-    assert sum(len(a.blocks) for a in actions if isinstance(a, ReleaseAddresses)) == 7
+def do(node: Node, *actions: Action) -> None:
     for action in actions:
-        assert isinstance(action, ReleaseAddresses)
-        subject.apply(Released(action), 61.0)
-    assert subject.pool.total[IP] == 8
-    assert fill(subject, 200.0) in ([], [DetachEni(eni(2).id)])
-    assert subject.plan(1000.0) == ()
+        node.ipam.apply(node.ec2.perform(action), node.now)
 
 
-def test_an_eni_that_nobody_needs_goes_back_whole_but_not_young() -> None:
-    subject = ipam()
-    fill(subject)
-    add(subject, "a")
-    fill(subject)
-    subject.release(key("a"), 0.0)
-    assert fill(subject, 31.0) == []
-    assert fill(subject, 59.0) == []
-    assert fill(subject, 61.0) == [DetachEni(eni(1).id)]
-    assert [view.eni.id for view in subject.pool.enis()] == [eni(0).id]
-    assert fill(subject, 1000.0) == []
+def filled(targets: WarmTargets, pods: int, *, enis: int = 3, slots: int = 5, kind: BlockKind = SIP) -> Node:
+    node = Node(targets, enis=enis, slots=slots, kind=kind)
+    node.settle()
+    for number in range(pods):
+        node.add(number)
+    return node
 
 
-def test_what_ec2_would_not_take_back_is_used_again() -> None:
-    subject = ipam(WarmTargets(warm_ip=1))
-    subject.apply(Assigned(AssignAddresses(eni(0).id, 3, IP), blocks(0, 3)), 0.0)
-    subject.plan(0.0)
-    [release] = subject.plan(31.0)
-    assert subject.pool.free[IP] == 1
-    subject.apply(Failed(release, Refusal(Reason.THROTTLED)), 31.0)
-    assert subject.pool.free[IP] == 3
+# --- growing ----------------------------------------------------------------------------------------------------
 
 
-def test_every_free_address_cooling_is_a_reason_of_its_own() -> None:
-    subject = ipam(limits=NodeLimits(1, 1, 17))
-    fill(subject)
-    add(subject, "a")
-    subject.release(key("a"), 10.0)
-    refused = add(subject, "b", 11.0)
-    assert isinstance(refused, Refusal)
-    assert refused.reason is Reason.ALL_COOLING
-    assert subject.worth_waiting(11.0, 30.0)
-    assert not subject.worth_waiting(11.0, 5.0)
+def test_a_new_node_fills_its_primary_eni() -> None:
+    node = Node(WarmTargets(warm_eni=1))
+    (action,) = plan(node)
+    assert action == AssignAddresses(node.ec2.attached()[0].eni.id, 5, SIP)
+    assert node.ipam.worth_waiting(node.now)
+    assert node.ipam.refusal(node.now) == Refusal(Reason.POOL_REFILLING, "5 more from EC2 are on their way")
+    do(node, action)
+    assert plan(node) == ()
+    assert not node.ipam.worth_waiting(node.now) or node.ipam.can_assign(node.now)
 
 
-def test_after_a_restart_a_live_pod_keeps_an_address_that_imds_does_not_show_yet() -> None:
-    subject = Ipam(LIMITS, WarmTargets())
-    seen, unseen, dead = (
-        Assignment(key(n), pod(n), IPv4Address(a), EniId(""), 1.0)
-        for n, a in (("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "10.0.0.3"))
-    )
-    elsewhere = Assignment(key("d"), pod("d"), IPv4Address("172.16.0.1"), EniId(""), 1.0)
-    found = AttachedEni(eni(0), (ip("10.0.0.1"), ip("10.0.0.3"), ip("10.0.0.4")))
-    alive = {"a", "b", "d"}
-    result = restore(
-        subject, [found], Checkpoint((seen, unseen, dead, elsewhere)), lambda a: a.pod.name in alive, 100.0
-    )
-    assert [a.pod.name for a in result.kept] == ["a"]
-    assert [a.pod.name for a in result.unheld] == ["b"]
-    assert [a.pod.name for a in result.stale] == ["c"]
-    assert [(a.pod.name, why) for a, why in result.lost] == [("d", "no attached ENI is in its subnet")]
-    assert subject.find(key("b")) is not None
-    assert [str(c.address) for c in subject.pool.cooling()] == ["10.0.0.3"]
-    assert str(subject.assign(key("e"), pod("e"), 100.0).address) == "10.0.0.4"  # type: ignore[union-attr]
+@pytest.mark.parametrize(
+    ("targets", "kind", "count"),
+    [  # spec 9.3: AllocENI(14) by default, (3) with WARM_IP_TARGET=3, (1) with prefixes
+        (WarmTargets(), SIP, 14),
+        (WarmTargets(warm_ip=3), SIP, 3),
+        (WarmTargets(warm_prefix=1), PD, 1),
+    ],
+)
+def test_an_eni_without_room_makes_another_be_attached(
+    targets: WarmTargets, kind: BlockKind, count: int
+) -> None:
+    ipam = Ipam(NodeLimits(4, 14, 500), targets, kind=kind)
+    assert ipam.plan(0.0) == (AttachEni(0, count, kind),)
 
 
-class AnyOrder(RuleBasedStateMachine):
-    """Pods come and go, EC2 answers late, in any order, with errors; the agent dies and starts again."""
+def test_what_one_eni_cannot_give_another_is_attached_for_at_the_same_time() -> None:
+    node = filled(WarmTargets(warm_ip=1), 3)
+    first = node.ec2.attached()[0].eni.id
+    assert plan(node, waiting=0) == ()
+    assert node.ipam.assign(key(10), pod(10), node.now)
+    actions = plan(node, waiting=6)
+    assert actions == (AssignAddresses(first, 1, SIP), AttachEni(1, 5, SIP))
+    do(node, *actions)
+    assert plan(node, waiting=0) == ()
 
-    sandboxes = Bundle("sandboxes")
-    under_way = Bundle("under_way")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1000.0
-        self.limits = NodeLimits(3, 4, 14)
-        self.cooling_since: dict[IPv4Address, float] = {}
-        self.owners: dict[str, IPv4Address] = {}
-        self.ec2: dict[EniId, AttachedEni] = {}
-        self.next_address = 0
-        self.journal = b""
-        self.open: list[Action] = []
+def test_at_most_one_eni_is_attached_at_a_time() -> None:
+    node = filled(WarmTargets(warm_eni=1), 1)
+    attaching = AttachEni(2, 5, SIP)
+    assert len(node.ec2.enis) == 2
+    for number in range(1, 10):
+        node.ipam.assign(key(number), pod(number), node.now)
+    assert plan(node) == (attaching,)
+    assert plan(node, waiting=20) == ()
+    do(node, attaching)
+    assert plan(node, waiting=20) == ()
+    assert node.ipam.refusal(node.now).reason is Reason.POOL_REFILLING, "there are free ones"
 
-    @initialize(
-        warm=st.builds(
-            WarmTargets, st.integers(0, 2), st.sampled_from([0, 0, 1, 3]), st.sampled_from([0, 0, 2, 6])
-        )
-    )
-    def start(self, warm: WarmTargets) -> None:
-        self.warm = warm
-        self.ipam = Ipam(self.limits, warm)
-        self.ec2[eni(0).id] = AttachedEni(eni(0))
-        self.ipam.add_attached(self.ec2[eni(0).id], self.now)
 
-    def fresh(self, count: int) -> tuple[Block, ...]:
-        self.next_address += count
-        first = self.next_address - count
-        return tuple(Block.of_address(SUBNET.network_address + 16 + first + n) for n in range(count))
+def test_waiting_pods_are_served_though_no_target_asks_for_more() -> None:
+    node = filled(WarmTargets(minimum_ip=2), 2)
+    assert plan(node) == ()
+    assert node.ipam.worth_waiting(node.now)
+    assert len(node.ipam.pool.blocks_of(node.ec2.attached()[0].eni.id)) == 2
+    (action,) = plan(node, waiting=3)
+    assert action.count == 3  # type: ignore[union-attr]
 
-    @rule(target=sandboxes, name=st.integers(0, 30).map(str))
-    def add(self, name: str) -> str:
-        answer = self.ipam.assign(key(name), pod(name), self.now)
-        if isinstance(answer, Assignment):
-            if name in self.owners:
-                assert self.owners[name] == answer.address, "ADD is not idempotent"
-            else:
-                assert answer.address not in self.owners.values(), "one address, two pods"
-                since = self.cooling_since.get(answer.address)
-                assert since is None or self.now >= since + 30.0, "given before it had cooled"
-                self.owners[name] = answer.address
-                self.journal += encode_entry(Given(answer))
-        else:
-            assert answer.reason.advice
-            assert name not in self.owners
-        return name
 
-    @rule(name=sandboxes)
-    def delete(self, name: str) -> None:
-        released = self.ipam.release(key(name), self.now)
-        assert (released is not None) == (name in self.owners)
-        if released is not None:
-            assert self.owners.pop(name) == released.address
-            self.cooling_since[released.address] = self.now
-            self.journal += encode_entry(TakenBack(key(name), Cooling(released.address, self.now + 30.0)))
+def test_with_all_targets_at_zero_an_empty_pool_still_takes_some() -> None:
+    node = Node(WarmTargets(warm_eni=0))
+    assert [type(a) for a in plan(node)] == [AssignAddresses]
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 31.0, 61.0, 121.0]))
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
 
-    @rule(target=under_way, waiting=st.integers(0, 3))
-    def plan(self, waiting: int) -> object:
-        if self.ipam.can_assign(self.now):
-            waiting = 0  # nobody waits while there is something to have
-        actions = self.ipam.plan(self.now, waiting=waiting)
-        self.open.extend(actions)
-        for action in actions:
-            self.legal(action)
-        assert self.ipam.plan(self.now, waiting=waiting) == (), "asked twice, or not at once"
-        return multiple(*actions)
-
-    def legal(self, action: Action) -> None:
-        if isinstance(action, AssignAddresses):
-            assert len(self.ec2[action.eni].blocks) + action.count <= self.limits.slots_per_eni
-        elif isinstance(action, AttachEni):
-            assert len(self.ec2) < self.limits.max_enis
-            assert action.device_index not in {e.eni.device_index for e in self.ec2.values()}
-        else:
-            held = action.blocks if isinstance(action, ReleaseAddresses) else self.ec2[action.eni].blocks
-            addresses = {address for block in held for address in block.network}
-            assert not addresses & set(self.owners.values()), "took a live pod's address away"
-            assert not any(self.now < self.cooling_since.get(a, -100.0) + 30.0 for a in addresses), (
-                "took a cooling one"
+def test_the_lowest_free_device_index_is_taken_and_others_enis_have_theirs() -> None:
+    limits = NodeLimits(5, 2, 500, unmanaged_enis=1, unmanaged_device_indexes=frozenset({1}))
+    ipam = Ipam(limits, WarmTargets(warm_eni=9))
+    indexes = []
+    for number in range(6):
+        for action in ipam.plan(0.0):
+            assert isinstance(action, AttachEni)
+            indexes.append(action.device_index)
+            node = Node(WarmTargets())
+            template = node.ec2.attached()[0].eni
+            eni = Eni(
+                EniId(f"eni-{number}"), template.mac, action.device_index, template.subnet_id,
+                template.subnet_cidr, template.primary_address,
+            )  # fmt: skip
+            first = int(template.subnet_cidr[0]) + 4 * number
+            blocks = tuple(
+                Block.of_address(template.subnet_cidr[first + i - int(template.subnet_cidr[0])])
+                for i in (1, 2)
             )
+            ipam.apply(Attached(action, AttachedEni(eni, blocks)), 0.0)
+    assert indexes == [0, 2, 3, 4]
 
-    @rule(action=consumes(under_way))
-    def succeed(self, action: Action) -> None:
-        if action not in self.open:
-            return  # it was under way when the agent died: nobody waits for it any more
-        self.open.remove(action)
-        if isinstance(action, AssignAddresses):
-            new = self.fresh(action.count)
-            before = self.ec2[action.eni]
-            self.ec2[action.eni] = AttachedEni(before.eni, (*before.blocks, *new))
-            self.ipam.apply(Assigned(action, new), self.now)
-        elif isinstance(action, AttachEni):
-            made = self.new_eni(action.device_index)
-            attached = AttachedEni(made, self.fresh(action.count))
-            self.ec2[made.id] = attached
-            self.ipam.apply(Attached(action, attached), self.now)
-        elif isinstance(action, ReleaseAddresses):
-            before = self.ec2[action.eni]
-            left = tuple(b for b in before.blocks if b not in action.blocks)
-            self.ec2[action.eni] = AttachedEni(before.eni, left)
-            self.ipam.apply(Released(action), self.now)
-        else:
-            del self.ec2[action.eni]
-            self.ipam.apply(Detached(action), self.now)
 
-    def new_eni(self, device_index: int) -> Eni:
-        self.next_address += 1
-        made = eni(device_index)
-        return Eni(EniId(f"eni-{self.next_address}x"), made.mac, device_index, SubnetId("subnet-1"), SUBNET,
-                   made.primary_address)  # fmt: skip
-
-    @rule(
-        action=consumes(under_way),
-        reason=st.sampled_from(
-            [Reason.THROTTLED, Reason.SUBNET_FULL, Reason.NOT_AUTHORISED, Reason.EC2_ERROR]
-        ),
+def test_no_growth_while_the_agent_says_so() -> None:
+    node = Node(WarmTargets())
+    node.ipam.state.no_growth = Refusal(Reason.NODE_UNSCHEDULABLE, "node a is cordoned")
+    assert plan(node, waiting=1) == ()
+    assert not node.ipam.worth_waiting(node.now)
+    assert node.ipam.assign(key(1), pod(1), node.now) == Refusal(
+        Reason.NODE_UNSCHEDULABLE, "node a is cordoned"
     )
-    def fail(self, action: Action, reason: Reason) -> None:
-        if action in self.open:
-            self.open.remove(action)
-            self.ipam.apply(Failed(action, Refusal(reason, "as the test wants it")), self.now)
-
-    @rule()
-    def crash(self) -> None:
-        checkpoint = apply_journal(Checkpoint(), self.journal)
-        self.open.clear()
-        self.ipam = Ipam(self.limits, self.warm)
-        result = restore(self.ipam, self.ec2.values(), checkpoint, lambda _: True, self.now)
-        assert not result.lost
-        assert not result.stale
-        assert {a.pod.name: a.address for a in self.ipam.pool.assignments()} == self.owners
-        again = Ipam(self.limits, self.warm)
-        restore(
-            again,
-            self.ec2.values(),
-            snapshot(self.ipam.pool.assignments(), self.ipam.pool.cooling()),
-            lambda _: True,
-            self.now,
-        )
-        assert set(again.pool.cooling()) == set(self.ipam.pool.cooling())
-        assert set(again.pool.assignments()) == set(self.ipam.pool.assignments())
-
-    @invariant()
-    def counts_are_true(self) -> None:
-        if not hasattr(self, "ipam"):
-            return
-        pool = self.ipam.pool
-        assert pool.assigned[IP] == len(self.owners) == len(list(pool.assignments()))
-        held = {a for e in self.ec2.values() for b in e.blocks for a in b.network}
-        assert set(self.owners.values()) <= held, "assigned, not held"
-        assert sum(v.total for v in pool.enis()) == len(held)
-        assert sum(v.assigned for v in pool.enis()) == pool.assigned[IP]
-        assert all(v.free + v.assigned + v.cooling <= v.total for v in pool.enis())
-        assert len(self.ec2) <= self.limits.max_enis
-        assert all(v.blocks <= self.limits.slots_per_eni for v in pool.enis())
-
-    def teardown(self) -> None:
-        """With a willing EC2 and time it comes to rest, as warm as its targets ask or with a reason why not."""
-        if not hasattr(self, "ipam"):
-            return
-        rested = 0
-        for _ in range(100):
-            self.now += 200.0
-            self.open.extend(self.ipam.plan(self.now))
-            rested = 0 if self.open else rested + 1
-            if rested == 3:
-                break
-            while self.open:
-                self.succeed(self.open[0])
-        assert rested == 3, "it never rests"
-        if shortage(self.warm, self.limits, self.ipam.holdings, IP) > 0:
-            assert self.ipam.refusal(self.now).reason in {Reason.ENI_LIMIT, Reason.IP_LIMIT}
-        RuleBasedStateMachine.teardown(self)
+    node.ipam.state.no_growth = None
+    assert plan(node)
 
 
-TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+def test_an_eni_that_pods_may_not_use_is_not_asked() -> None:
+    node = Node(WarmTargets())
+    entry = node.ec2.attached()[0]
+    ipam = Ipam(NodeLimits(3, 5, 500), WarmTargets())
+    ipam.add_attached(entry, 0.0, usable=False)
+    assert ipam.plan(0.0) == (AttachEni(1, 5, SIP),)
+
+
+# --- outcomes ---------------------------------------------------------------------------------------------------
+
+
+def test_an_outcome_is_told_once() -> None:
+    node = Node(WarmTargets())
+    (action,) = plan(node)
+    outcome = node.ec2.perform(action)
+    node.ipam.apply(outcome, node.now)
+    with pytest.raises(NotUnderWayError):
+        node.ipam.apply(outcome, node.now)
+    with pytest.raises(NotUnderWayError):
+        fail(node, AttachEni(1, 1, SIP), Reason.EC2_ERROR)
+
+
+def test_what_ec2_gives_twice_is_reported_and_the_rest_is_taken() -> None:
+    node = Node(WarmTargets(warm_ip=2))
+    (first,) = plan(node)
+    do(node, first)
+    held = node.ipam.pool.blocks_of(first.eni)  # type: ignore[union-attr]
+    for number in range(2):
+        node.ipam.assign(key(number), pod(number), node.now)
+    (second,) = plan(node)
+    assert isinstance(second, AssignAddresses)
+    fresh = Block.of_address(held[0].network[0] + 99)
+    with pytest.raises(AddressHeldError):
+        node.ipam.apply(Assigned(second, (held[0], fresh)), node.now)
+    assert fresh in node.ipam.pool.blocks_of(second.eni)
+    assert plan(node), "it is not taken for under way any more"
+
+
+# --- refusals and back-off ----------------------------------------------------------------------------------------
+
+
+def test_throttling_backs_off_doubling_to_a_minute_and_a_success_ends_it() -> None:
+    node = Node(WarmTargets())
+    pauses = []
+    for _ in range(9):
+        (action,) = plan(node)
+        fail(node, action, Reason.THROTTLED, "RequestLimitExceeded")
+        assert plan(node) == ()
+        at = node.ipam.next_event(node.now)
+        assert at is not None
+        pauses.append(at - node.now)
+        node.now = at
+    for pause, base in zip(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60], strict=True):
+        assert base <= pause <= 1.25 * base
+    (action,) = plan(node)
+    do(node, action)
+    assert node.ipam.next_event(node.now) is None
+
+
+def test_back_off_differs_between_nodes_and_not_between_runs() -> None:
+    def pause(seed: int) -> float | None:
+        ipam = Ipam(NodeLimits(1, 5, 500), WarmTargets(), seed=seed)
+        ipam.apply(Failed(ipam.plan(0.0)[0], Refusal(Reason.THROTTLED)), 0.0)
+        return ipam.next_event(0.0)
+
+    assert pause(1) == pause(1)
+    assert len({pause(seed) for seed in range(20)}) == 20
+
+
+def test_an_add_waits_for_a_back_off_that_ends_in_time() -> None:
+    node = Node(WarmTargets(warm_ip=1))
+    (action,) = plan(node)
+    fail(node, action, Reason.THROTTLED, "eni-1: slow down")
+    assert not node.ipam.worth_waiting(node.now)
+    assert node.ipam.worth_waiting(node.now, 20.0)
+    refusal = node.ipam.refusal(node.now)
+    assert refusal.reason is Reason.THROTTLED
+    assert refusal.detail == "eni-1: slow down; EC2 is asked again in 1 s"
+
+
+def test_throttled_room_is_waited_for_and_no_eni_attached_instead() -> None:
+    node = filled(WarmTargets(warm_ip=1), 1)
+    node.ipam.assign(key(2), pod(2), node.now)
+    (action,) = plan(node)
+    fail(node, action, Reason.THROTTLED)
+    assert plan(node) == ()
+    assert [type(a) for a in plan(node, waiting=9)] == [AttachEni], "more than that room is wanted"
+
+
+def test_a_full_subnet_is_left_alone_for_two_minutes_and_another_is_asked() -> None:
+    node = Node(WarmTargets(warm_ip=1))
+    (action,) = plan(node)
+    fail(node, action, Reason.SUBNET_FULL)
+    (other,) = plan(node)
+    assert isinstance(other, AttachEni), "it may be put into another subnet"
+    fail(node, other, Reason.SUBNET_FULL, "subnet-1 again")
+    refusal = node.ipam.refusal(node.now)
+    assert refusal == Refusal(Reason.SUBNET_FULL, "subnet-1 has no free address; EC2 is asked again in 120 s")
+    assert not node.ipam.worth_waiting(node.now, 100.0)
+    node.now += 119.0
+    assert plan(node) == ()
+    node.now += 1.0
+    assert plan(node) == (action,)
+
+
+def test_no_free_prefix_is_called_that() -> None:
+    node = Node(WarmTargets(warm_prefix=1), enis=1, kind=PD)
+    (action,) = plan(node)
+    fail(node, action, Reason.NO_FREE_PREFIX, "InsufficientCidrBlocks")
+    refusal = node.ipam.refusal(node.now)
+    assert refusal.reason is Reason.NO_FREE_PREFIX
+    assert refusal.detail.startswith("subnet-1 has no free /28 (InsufficientCidrBlocks)")
+
+
+def test_not_authorised_is_tried_again_after_a_minute() -> None:
+    node = Node(WarmTargets(warm_ip=1), enis=1)
+    (action,) = plan(node)
+    fail(node, action, Reason.NOT_AUTHORISED)
+    assert node.ipam.next_event(node.now) == node.now + 60.0
+    assert node.ipam.refusal(node.now).reason is Reason.NOT_AUTHORISED
+
+
+def test_an_eni_that_ec2_calls_full_is_not_asked_again() -> None:
+    node = filled(WarmTargets(warm_ip=1), 2, enis=1)
+    node.ipam.assign(key(2), pod(2), node.now)
+    (action,) = plan(node)
+    fail(node, action, Reason.IP_LIMIT, "PrivateIpAddressLimitExceeded")
+    node.now += 10_000.0
+    assert plan(node, waiting=1) == ()
+    refusal = node.ipam.refusal(node.now)
+    assert refusal.reason is Reason.IP_LIMIT
+    assert "1 of 1 ENIs hold 3 of 5 addresses; EC2 calls eni-0 full: PrivateIpAddressLimitExceeded" in str(
+        refusal
+    )
+
+
+def test_the_node_is_full() -> None:
+    node = filled(WarmTargets(warm_ip=1), 15)
+    answer = node.ipam.assign(key(99), pod(99), node.now)
+    assert answer == Refusal(Reason.ENI_LIMIT, "3 of 3 ENIs hold 5 of 5 addresses")
+    assert not node.ipam.worth_waiting(node.now)
+    node.ipam.release(key(3), node.now)
+    answer = node.ipam.refusal(node.now)
+    assert answer == Refusal(Reason.ALL_COOLING, "1 of 15 addresses cool, the next is free in 30 s")
+    assert not node.ipam.worth_waiting(node.now, 20.0)
+    assert node.ipam.worth_waiting(node.now + 10.0, 20.0)
+
+
+def test_as_many_addresses_as_the_node_may_have_pods() -> None:
+    node = Node(WarmTargets(warm_ip=1), max_pods=2)
+    node.settle()
+    for number in range(2):
+        node.add(number)
+    assert node.ipam.assign(key(9), pod(9), node.now) == Refusal(
+        Reason.MAX_PODS, "the pool holds 2 addresses for at most 2 pods"
+    )
+
+
+# --- giving back --------------------------------------------------------------------------------------------------
+
+
+def test_a_surplus_is_given_back_after_it_lasted_half_a_minute() -> None:
+    node = filled(WarmTargets(warm_ip=2), 4, slots=10)
+    start = node.now
+    for number in range(1, 4):
+        node.ipam.release(key(number), node.now)
+    node.now += 30.0  # now they have cooled
+    assert plan(node) == ()
+    assert node.ipam.next_event(node.now) == start + 60.0
+    node.now += 29.9
+    assert plan(node) == ()
+    node.now = start + 60.0
+    (action,) = plan(node)
+    assert isinstance(action, ReleaseAddresses)
+    assert len(action.blocks) == 3
+    assert node.ipam.numbers.free == 2, "what is on its way back is not assignable"
+    for number in (11, 12):
+        assert not isinstance(node.ipam.assign(key(number), pod(number), node.now), Refusal)
+    assert isinstance(node.ipam.assign(key(13), pod(13), node.now), Refusal)
+    assert plan(node, waiting=1) == (), "that ENI is giving back"
+    assert node.ipam.worth_waiting(node.now)
+    assert "giving addresses back" in node.ipam.refusal(node.now).detail
+    do(node, action)
+    assert [type(a) for a in plan(node, waiting=1)] == [AssignAddresses]
+
+
+def test_a_short_peak_of_free_addresses_is_no_surplus() -> None:
+    node = filled(WarmTargets(warm_ip=1), 3)
+    for _ in range(10):
+        node.ipam.release(key(2), node.now)
+        node.now += 45.0
+        assert plan(node) == ()
+        node.add(2)
+        node.now += 10.0
+        assert plan(node) == ()
+
+
+def test_a_release_that_failed_leaves_all_as_it_was_and_is_tried_later() -> None:
+    node = filled(WarmTargets(warm_ip=1), 3)
+    for number in range(3):
+        node.ipam.release(key(number), node.now)
+    before = node.ipam.numbers.total
+    node.now += 30.0
+    assert plan(node) == ()
+    node.now += 30.0
+    (action,) = plan(node)
+    fail(node, action, Reason.EC2_ERROR)
+    assert node.ipam.numbers.free == before
+    assert plan(node) == ()
+    outcomes = node.rest()
+    assert [type(o) for o in outcomes] == [Released]
+    assert node.shape == (1, 1, 1)
+
+
+def test_an_eni_goes_when_it_is_a_minute_old_and_not_needed() -> None:
+    node = filled(WarmTargets(warm_eni=1), 6)
+    assert len(node.ec2.enis) == 3
+    for number in range(6):
+        node.ipam.release(key(number), node.now)
+    node.now += 30.0
+    assert plan(node) == ()
+    assert node.ipam.next_event(node.now) == node.now + 30.0
+    node.now += 30.0
+    (action,) = plan(node)
+    assert action == DetachEni(list(node.ec2.enis)[2])
+    assert node.ipam.numbers.free == 10
+    fail(node, action, Reason.EC2_ERROR)
+    assert plan(node) == ()
+    assert node.ipam.numbers.free == 15
+    outcomes = node.rest()
+    assert [type(o) for o in outcomes] == [Detached, Detached]
+    assert node.shape == (1, 5, 5)
+
+
+def test_an_eni_with_a_cooling_address_stays() -> None:
+    node = filled(WarmTargets(warm_eni=0), 6)
+    node.now += 100.0
+    for number in range(6):
+        node.ipam.release(key(number), node.now)
+    node.now += 29.0
+    assert plan(node) == ()
+    node.now += 1.0
+    assert [type(a) for a in plan(node)] == [DetachEni]
+
+
+def test_an_eni_that_goes_takes_its_addresses_along_in_one_call() -> None:
+    node = filled(WarmTargets(warm_ip=2), 8)
+    for number in range(8):
+        node.ipam.release(key(number), node.now)
+    node.now += 100.0
+    actions = plan(node)
+    assert [type(a) for a in actions] == [DetachEni]
+    do(node, *actions)
+    node.rest()
+    assert node.shape == (1, 2, 2)
+
+
+def test_prefixes_left_from_another_mode_go_and_make_room() -> None:
+    node = filled(WarmTargets(warm_prefix=1), 1, enis=1, slots=2, kind=PD)
+    node.add(2)
+    assert node.shape == (1, 2, 30)
+    node.ipam.state.kind = SIP
+    node.ipam.state.targets = WarmTargets(warm_ip=1)
+    actions = plan(node)
+    assert [type(a) for a in actions] == [ReleaseAddresses]
+    do(node, *actions)
+    assert [type(a) for a in plan(node)] == [AssignAddresses]
+    assert node.ipam.find(key(0)) is not None
+
+
+def test_an_address_of_the_other_mode_goes_when_its_pod_has_gone() -> None:
+    node = filled(WarmTargets(warm_ip=1), 1)
+    node.ipam.state.kind = PD
+    node.ipam.state.targets = WarmTargets(warm_prefix=1)
+    node.rest()
+    assert node.ipam.pool.total == {SIP: 1, PD: 16}
+    node.delete(0)
+    node.rest()
+    assert node.ipam.pool.total == {SIP: 0, PD: 16}
+
+
+def test_the_numbers_add_up() -> None:
+    node = filled(WarmTargets(warm_ip=1), 3)
+    node.ipam.release(key(0), node.now)
+    node.ipam.assign(key(7), pod(7), node.now)
+    (action,) = plan(node)
+    numbers = node.ipam.numbers
+    assert (numbers.enis, numbers.most_enis, numbers.blocks) == (1, 3, 4)
+    assert (numbers.total, numbers.assigned, numbers.cooling, numbers.free) == (4, 3, 1, 0)
+    assert (numbers.under_way, numbers.blocks_coming) == (1, 1)
+    assert node.ipam.blocks(action.eni) == node.ipam.pool.blocks_of(action.eni)  # type: ignore[union-attr]

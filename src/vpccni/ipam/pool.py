@@ -1,17 +1,20 @@
 """The node's addresses: which ENI holds which block, and whose each address is.
 
-A block is one slot of an ENI: one address or sixteen, the same idea. Assigning and releasing cost O(log n) in ENIs and
-O(1) in pods and addresses; every count is kept, none is recomputed (design, idea 6).
+Assigning and releasing cost O(log n) in ENIs and O(1) in pods and addresses; every count is kept, none is recomputed
+(design, idea 6).
 """
 
 from __future__ import annotations
 
+import bisect
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Address
+from operator import itemgetter
 
+from vpccni.ipam.slots import RELEASED, Holder, Slot, Tally
 from vpccni.ipam.values import Assignment, Block, BlockKind, Cooling, Eni, EniId, Pod, SandboxKey
 
 
@@ -19,64 +22,47 @@ class PoolError(Exception):
     """Something impossible was asked of the pool; it is unchanged."""
 
 
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """A block on its ENI.
-
-    `free` holds addresses in the order in which they are given: new ones by number, then released ones, the longest
-    ago first.
-    """
-
-    block: Block
-    holder: _Holder
-    free: deque[IPv4Address]
-    assigned: int = 0
-    cooling: int = 0
-    leaving: bool = False
-
-    @property
-    def empty(self) -> bool:
-        """No pod has one of its addresses and none cools."""
-        return self.assigned == 0 and self.cooling == 0
+class UnknownEniError(PoolError):
+    """The pool does not have this ENI."""
 
 
-@dataclass(slots=True, eq=False)
-class _Holder:
-    """An ENI and its slots. Slots with a free address are kept by how many of theirs are assigned."""
+class DuplicateEniError(PoolError):
+    """The pool has this ENI already."""
 
-    eni: Eni
-    order: int
-    since: float
-    usable: bool = True
-    slots: dict[Block, _Slot] = field(default_factory=dict)
-    by_use: dict[BlockKind, list[dict[Block, _Slot]]] = field(
-        default_factory=lambda: {kind: [{} for _ in range(kind.addresses)] for kind in BlockKind}
-    )
-    assigned: int = 0
-    cooling: int = 0
-    counts: dict[BlockKind, int] = field(default_factory=lambda: dict.fromkeys(BlockKind, 0))
-    free: dict[BlockKind, int] = field(default_factory=lambda: dict.fromkeys(BlockKind, 0))
 
-    def fullest(self, kind: BlockKind) -> _Slot | None:
-        """Of the slots with a free address, the one with most pods."""
-        for bucket in reversed(self.by_use[kind]):
-            if bucket:
-                return next(iter(bucket.values()))
-        return None
+class UnknownBlockError(PoolError):
+    """The ENI does not hold this block."""
+
+
+class AddressHeldError(PoolError):
+    """An address of the block is in the pool already."""
+
+
+class InUseError(PoolError):
+    """A pod has an address of it, or one cools."""
+
+
+class NotAssignableError(PoolError):
+    """This very address cannot be assigned to this sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class EniView:
-    """An ENI's numbers, for decisions, status and metrics."""
+    """An ENI's numbers, both kinds of blocks together, for decisions, status and metrics."""
 
     eni: Eni
     since: float
     usable: bool
     blocks: int
+    """Slots in use, those on their way back to EC2 included."""
     total: int
     assigned: int
     cooling: int
-    free: int
+
+    @property
+    def free(self) -> int:
+        """Addresses that are neither assigned nor cooling nor on their way back."""
+        return self.total - self.assigned - self.cooling
 
 
 class Pool:
@@ -84,100 +70,115 @@ class Pool:
 
     def __init__(self, cooldown: float) -> None:
         self.cooldown = cooldown
-        self._holders: dict[EniId, _Holder] = {}
-        self._keys: dict[SandboxKey, tuple[Assignment, _Slot]] = {}
-        self._owners: dict[IPv4Address, SandboxKey] = {}
+        self._holders: dict[EniId, Holder] = {}
+        self._idle: dict[EniId, Holder] = {}
+        self._tallies = {kind: Tally() for kind in BlockKind}
+        self._keys: dict[SandboxKey, tuple[Assignment, Slot]] = {}
+        self._owners: dict[int, SandboxKey] = {}
         self._pods: dict[Pod, dict[SandboxKey, None]] = {}
-        self._slot_of: dict[IPv4Address, _Slot] = {}
-        self._cooling: deque[tuple[float, IPv4Address]] = deque()
-        self._cooling_until: dict[IPv4Address, float] = {}
-        # (-assigned, order, id): the fullest ENI first, then the one that came first. An entry is pushed whenever an
-        # ENI's count or free addresses change; stale ones are dropped when they come to the top
-        self._fullest: dict[BlockKind, list[tuple[int, int, EniId]]] = {kind: [] for kind in BlockKind}
+        self._singles: dict[int, Slot] = {}
+        self._prefixes: dict[int, Slot] = {}  # by address >> 4
+        # the first to be free first
+        self._cooling: deque[tuple[float, int]] = deque()
+        # addresses that no ENI holds may be in it: they go on cooling if they come (back)
+        self._cools_until: dict[int, float] = {}
+        self._turn = RELEASED
+        # (-assigned, order, ENI): the fullest first, then the one that came first; stale entries as in Holder
+        self._fullest: dict[BlockKind, list[tuple[int, int, Holder]]] = {kind: [] for kind in BlockKind}
         self._orders = 0
-        # by kind, over usable ENIs; blocks on their way back do not count
-        self.total = dict.fromkeys(BlockKind, 0)
-        self.free = dict.fromkeys(BlockKind, 0)
-        self.assigned = dict.fromkeys(BlockKind, 0)
-        self.blocks = dict.fromkeys(BlockKind, 0)
-        self.empty_blocks = dict.fromkeys(BlockKind, 0)
 
     # --- what is held ---------------------------------------------------------------------------------------
 
     def add_eni(self, eni: Eni, now: float, *, usable: bool = True) -> None:
-        """An ENI without blocks. Raises PoolError if the pool has it."""
+        """An ENI without blocks; if not `usable`, no pod gets an address of it. Raises DuplicateEniError."""
         if eni.id in self._holders:
-            raise PoolError(f"{eni.id} is in the pool already")
-        # the primary ENI can never be given back, so among equals it is filled first
+            raise DuplicateEniError(f"{eni.id} is in the pool already")
         self._orders += 1
-        order = 0 if eni.is_primary else self._orders
-        self._holders[eni.id] = _Holder(eni, order, now, usable)
+        # the primary ENI can never be given back, so among equals it is filled first
+        order = self._orders - (1 << 32) if eni.is_primary else self._orders
+        holder = Holder(eni, order, now, usable=usable)
+        self._holders[eni.id] = self._idle[eni.id] = holder
 
-    def remove_eni(self, eni_id: EniId) -> None:
-        """Take an ENI and its blocks out. Raises PoolError if a pod has one of its addresses or one cools."""
+    def remove_eni(self, eni_id: EniId, *, force: bool = False) -> tuple[Assignment, ...]:
+        """Take an ENI and its blocks out; what was taken from pods is returned.
+
+        Raises UnknownEniError, and InUseError unless `force`.
+        """
         holder = self._holder(eni_id)
-        if holder.assigned or holder.cooling:
-            raise PoolError(f"{eni_id} has {holder.assigned} assigned and {holder.cooling} cooling addresses")
-        for block in list(holder.slots):
-            self.remove_block(eni_id, block)
+        if holder.busy and not force:
+            raise InUseError(f"{eni_id} has {holder.busy} assigned or cooling addresses")
+        dropped = [a for block in list(holder.slots) for a in self.remove_block(eni_id, block, force=force)]
         del self._holders[eni_id]
+        self._idle.pop(eni_id, None)
+        return tuple(dropped)
 
     def add_block(self, eni_id: EniId, block: Block) -> None:
-        """A block whose addresses may be assigned from now on. Raises PoolError if one of them is in the pool."""
-        holder = self._holder(eni_id)
-        addresses = list(block.network)
-        taken = [a for a in addresses if a in self._slot_of]
-        if taken:
-            raise PoolError(f"{taken[0]} of {block} is in the pool already")
-        slot = _Slot(block, holder, deque(addresses))
-        holder.slots[block] = slot
-        holder.counts[block.kind] += 1
-        self.blocks[block.kind] += 1
-        self.empty_blocks[block.kind] += 1
-        self._count_free(slot, len(addresses))
-        self._count_total(slot, len(addresses))
-        for address in addresses:
-            self._slot_of[address] = slot
-        self._index(slot)
+        """A block whose addresses may be assigned from now on, unless one is known to cool.
 
-    def remove_block(self, eni_id: EniId, block: Block) -> None:
-        """Take a block out. Raises PoolError if a pod has one of its addresses or one cools."""
+        Raises UnknownEniError, AddressHeldError.
+        """
         holder = self._holder(eni_id)
-        slot = holder.slots.get(block)
-        if slot is None:
-            raise PoolError(f"{eni_id} does not hold {block}")
-        if not slot.empty:
-            raise PoolError(
+        kind, first = block.kind, int(block.network.network_address)
+        size = kind.addresses
+        for address in range(first, first + size):
+            if (other := self._slot_at(address)) is not None:
+                raise AddressHeldError(
+                    f"{IPv4Address(address)} of {block} is in {other.holder.eni.id} already"
+                )
+        tallies = (holder.tallies[kind], *((self._tallies[kind],) if holder.usable else ()))
+        slot = Slot(block, holder, kind, tallies, first, size, fresh=(1 << size) - 1)
+        for address in range(first, first + size):
+            if address in self._cools_until and slot.take(address):
+                slot.cooling += 1
+        holder.slots[block] = slot
+        if kind is BlockKind.PREFIX:
+            self._prefixes[first >> 4] = slot
+        else:
+            self._singles[first] = slot
+        slot.enter_tallies()
+        self._note_busy(holder, slot.cooling)
+        self._offer(slot)
+
+    def remove_block(self, eni_id: EniId, block: Block, *, force: bool = False) -> tuple[Assignment, ...]:
+        """Take a block out; what was taken from pods is returned.
+
+        Raises UnknownEniError, UnknownBlockError, and InUseError unless `force`. A cooldown outlives it.
+        """
+        slot = self._slot(eni_id, block)
+        if not slot.empty and not force:
+            raise InUseError(
                 f"{block} of {eni_id} has {slot.assigned} assigned and {slot.cooling} cooling addresses"
             )
-        self._unindex(slot)
+        dropped: list[Assignment] = []
+        for address in range(slot.first, slot.first + slot.size) if slot.assigned else ():
+            if (key := self._owners.get(address)) is not None:
+                dropped.append(self._forget(key)[0])
+                slot.put_back(address)
         if not slot.leaving:
-            self._count_free(slot, -len(slot.free))
-            self._count_total(slot, -block.kind.addresses)
-            self.blocks[block.kind] -= 1
-            self.empty_blocks[block.kind] -= 1
-        del holder.slots[block]
-        holder.counts[block.kind] -= 1
-        for address in block.network:
-            del self._slot_of[address]
+            slot.enter_tallies(-1)
+        self._note_busy(slot.holder, -slot.cooling)
+        slot.leaving = True  # entries of it may be left in heaps
+        self._offer_eni(slot.holder)
+        del slot.holder.slots[block]
+        if slot.kind is BlockKind.PREFIX:
+            del self._prefixes[slot.first >> 4]
+        else:
+            del self._singles[slot.first]
+        return tuple(dropped)
 
     def set_leaving(self, eni_id: EniId, block: Block, *, leaving: bool) -> None:
-        """Mark an empty block as being given back: none of its addresses is assigned any more. Or unmark it."""
-        slot = self._holder(eni_id).slots[block]
+        """Mark an empty block as being given back: its addresses are not assigned any more. Or unmark it.
+
+        Raises UnknownEniError, UnknownBlockError, InUseError.
+        """
+        slot = self._slot(eni_id, block)
         if slot.leaving == leaving:
             return
-        if leaving and not slot.empty:
-            raise PoolError(f"{block} of {eni_id} is in use")
-        if leaving:
-            self._unindex(slot)
+        if not slot.empty:
+            raise InUseError(f"{block} of {eni_id} is in use")
         slot.leaving = leaving
-        sign = -1 if leaving else 1
-        self._count_free(slot, sign * len(slot.free))
-        self._count_total(slot, sign * block.kind.addresses)
-        self.blocks[block.kind] += sign
-        self.empty_blocks[block.kind] += sign
-        if not leaving:
-            self._index(slot)
+        slot.enter_tallies(-1 if leaving else 1)
+        self._offer(slot)
 
     # --- whose it is ----------------------------------------------------------------------------------------
 
@@ -190,81 +191,96 @@ class Pool:
         slot = self._next_slot(kind)
         if slot is None:
             return None
-        self._unindex(slot)
-        address = slot.free.popleft()
+        address = IPv4Address(slot.take_next())
         return self._give(slot, Assignment(key, pod, address, slot.holder.eni.id, now))
 
-    def restore(self, assignment: Assignment) -> None:
-        """Give the very address of an earlier assignment. Raises PoolError if it is not free here."""
-        slot = self._slot_of.get(assignment.address)
-        if slot is None:
-            raise PoolError(f"{assignment.address} is on no ENI")
+    def restore(self, assignment: Assignment) -> Assignment:
+        """Give the very address of an earlier assignment, with the ENI that holds it now.
+
+        Raises NotAssignableError if no ENI does, if it is not free, or if the sandbox has another.
+        """
         if assignment.key in self._keys:
-            raise PoolError(f"{assignment.key} has {self._keys[assignment.key][0].address} already")
-        if assignment.address not in slot.free:
-            raise PoolError(f"{assignment.address} is not free")
-        self._unindex(slot)
-        slot.free.remove(assignment.address)
-        self._give(
+            raise NotAssignableError(f"{assignment.key} has {self._keys[assignment.key][0].address} already")
+        address = assignment.address
+        slot = self._slot_at(int(address))
+        if slot is None:
+            raise NotAssignableError(f"{address} is on no ENI")
+        if slot.leaving or not slot.take(int(address)):
+            owner = self.owner(address)
+            why = f"{owner} has it" if owner else "it cools or is being given back"
+            raise NotAssignableError(f"{address} is not free: {why}")
+        return self._give(
             slot,
-            Assignment(
-                assignment.key, assignment.pod, assignment.address, slot.holder.eni.id, assignment.assigned_at
-            ),
+            Assignment(assignment.key, assignment.pod, address, slot.holder.eni.id, assignment.assigned_at),
         )
 
     def release(self, key: SandboxKey, now: float) -> Assignment | None:
         """Take the sandbox's address back; it cools. None if the sandbox has none."""
-        taken = self._take(key)
-        if taken is None:
+        if key not in self._keys:
             return None
         self.advance(now)
-        assignment, slot = taken
-        self._cool(slot, assignment.address, now + self.cooldown)
-        self._index(slot)
+        assignment, slot = self._forget(key)
+        self._cool(slot, int(assignment.address), now + self.cooldown)
         return assignment
 
     def undo(self, key: SandboxKey) -> None:
-        """Take back an address that the sandbox never heard of: it can be given at once."""
-        taken = self._take(key)
-        if taken is None:
-            return
-        assignment, slot = taken
-        slot.free.appendleft(assignment.address)
-        self._count_free(slot, 1)
-        if slot.empty:
-            self.empty_blocks[slot.block.kind] += 1
-        self._index(slot)
+        """Take back an address that the sandbox never heard of: it does not cool."""
+        if key in self._keys:
+            assignment, slot = self._forget(key)
+            slot.put_back(int(assignment.address))
+            self._offer(slot)
 
     def cool(self, cooling: Cooling, now: float) -> None:
-        """Go on with a cooldown of before a restart; one longer than our own (the clock was set) is cut to ours."""
-        slot = self._slot_of.get(cooling.address)
-        if slot is None or cooling.address not in slot.free or cooling.until <= now:
+        """Go on with a cooldown of before a restart; one longer than our own (the clock was set) is cut to ours.
+
+        An address that a pod has does not cool; one that no ENI holds is remembered.
+        """
+        address, until = int(cooling.address), min(cooling.until, now + self.cooldown)
+        if until <= now or address in self._owners or address in self._cools_until:
             return
-        self._unindex(slot)
-        slot.free.remove(cooling.address)
-        self._count_free(slot, -1)
-        if slot.empty:
-            self.empty_blocks[slot.block.kind] -= 1
-        self._cool(slot, cooling.address, min(cooling.until, now + self.cooldown))
-        self._cooling = deque(sorted(self._cooling))
-        self._index(slot)
+        slot = self._slot_at(address)
+        if slot is not None and (slot.leaving or not slot.take(address)):
+            return
+        self._cool(slot, address, until)
 
     def advance(self, now: float) -> None:
         """Let addresses whose time has come be free again."""
         while self._cooling and self._cooling[0][0] <= now:
             _, address = self._cooling.popleft()
-            del self._cooling_until[address]
-            slot = self._slot_of[address]
-            self._unindex(slot)
-            slot.free.append(address)
-            slot.cooling -= 1
-            slot.holder.cooling -= 1
-            self._count_free(slot, 1)
-            if slot.empty:
-                self.empty_blocks[slot.block.kind] += 1
-            self._index(slot)
+            del self._cools_until[address]
+            slot = self._slot_at(address)
+            if slot is None:
+                continue
+            self._turn += 1
+            slot.released.append((self._turn, address))
+            self._count(slot, cooling=-1)
+            self._offer(slot)
 
     # --- questions ------------------------------------------------------------------------------------------
+
+    def tally(self, kind: BlockKind) -> Tally:
+        """The numbers of all blocks of this kind on usable ENIs. Live: read, do not keep."""
+        return self._tallies[kind]
+
+    @property
+    def total(self) -> dict[BlockKind, int]:
+        """Addresses on usable ENIs, by kind."""
+        return {kind: tally.total for kind, tally in self._tallies.items()}
+
+    @property
+    def assigned(self) -> dict[BlockKind, int]:
+        """Addresses that pods have on usable ENIs, by kind."""
+        return {kind: tally.assigned for kind, tally in self._tallies.items()}
+
+    @property
+    def cooling_count(self) -> int:
+        """How many addresses cool, on whichever ENI or none."""
+        return len(self._cools_until)
+
+    @property
+    def assigned_count(self) -> int:
+        """How many addresses pods have, on whichever ENI."""
+        return len(self._keys)
 
     def find(self, key: SandboxKey) -> Assignment | None:
         """What the sandbox has."""
@@ -273,7 +289,7 @@ class Pool:
 
     def owner(self, address: IPv4Address) -> SandboxKey | None:
         """Whose the address is."""
-        return self._owners.get(address)
+        return self._owners.get(int(address))
 
     def of_pod(self, pod: Pod) -> tuple[Assignment, ...]:
         """Every assignment under this pod's name."""
@@ -285,136 +301,161 @@ class Pool:
 
     def cooling(self) -> tuple[Cooling, ...]:
         """Every cooling address, the first to be free first."""
-        return tuple(Cooling(address, until) for until, address in self._cooling)
+        return tuple(Cooling(IPv4Address(address), until) for until, address in self._cooling)
 
-    @property
-    def cooling_count(self) -> int:
-        """How many addresses cool."""
-        return len(self._cooling)
-
-    @property
-    def next_free_at(self) -> float | None:
-        """When the next cooling address becomes free."""
-        return self._cooling[0][0] if self._cooling else None
+    def next_free_at(self, kind: BlockKind | None = None) -> float | None:
+        """When the next cooling address becomes free; of this kind and assignable, if a kind is given."""
+        if kind is None:
+            return self._cooling[0][0] if self._cooling else None
+        for until, address in self._cooling:
+            slot = self._slot_at(address)
+            if slot is not None and slot.kind is kind and slot.holder.usable:
+                return until
+        return None
 
     def holds(self, address: IPv4Address) -> bool:
         """Whether some ENI holds the address."""
-        return address in self._slot_of
+        return self._slot_at(int(address)) is not None
 
     def enis(self) -> tuple[EniView, ...]:
         """Every ENI's numbers, the one that came first first."""
-        return tuple(self._view(h) for h in self._holders.values())
+        return tuple(_view(holder) for holder in self._holders.values())
+
+    def idle_enis(self) -> tuple[EniView, ...]:
+        """ENIs without an assigned or cooling address."""
+        return tuple(_view(holder) for holder in self._idle.values())
 
     def eni(self, eni_id: EniId) -> EniView:
-        """One ENI's numbers. Raises PoolError if the pool does not have it."""
-        return self._view(self._holder(eni_id))
+        """One ENI's numbers. Raises UnknownEniError."""
+        return _view(self._holder(eni_id))
+
+    def eni_tally(self, eni_id: EniId, kind: BlockKind) -> Tally:
+        """One ENI's numbers for one kind of blocks. Live: read, do not keep. Raises UnknownEniError."""
+        return self._holder(eni_id).tallies[kind]
 
     def has_eni(self, eni_id: EniId) -> bool:
         """Whether the pool has it."""
         return eni_id in self._holders
 
+    @property
+    def eni_count(self) -> int:
+        """ENIs, usable or not."""
+        return len(self._holders)
+
     def blocks_of(self, eni_id: EniId) -> tuple[Block, ...]:
-        """What the ENI holds, those on their way back included."""
+        """What the ENI holds, those on their way back included. Raises UnknownEniError."""
         return tuple(self._holder(eni_id).slots)
 
-    def empty_blocks_of(self, eni_id: EniId, kind: BlockKind) -> Iterable[Block]:
-        """Blocks that could be given back: nothing assigned, nothing cooling, not on their way already."""
-        holder = self._holder(eni_id)
-        return (block for block, slot in holder.by_use[kind][0].items() if slot.empty)
+    def empty_blocks_of(self, eni_id: EniId, kind: BlockKind) -> tuple[Block, ...]:
+        """Blocks that could be given back: nothing assigned, nothing cooling, not on their way already.
+
+        The lowest comes first. O(n) in the ENI's slots. Raises UnknownEniError.
+        """
+        slots = self._holder(eni_id).slots.values()
+        found = [slot for slot in slots if slot.kind is kind and slot.empty and not slot.leaving]
+        return tuple(slot.block for slot in sorted(found, key=lambda slot: slot.first))
 
     # --- inside ---------------------------------------------------------------------------------------------
 
-    def _holder(self, eni_id: EniId) -> _Holder:
+    def _holder(self, eni_id: EniId) -> Holder:
         try:
             return self._holders[eni_id]
         except KeyError:
-            raise PoolError(f"{eni_id} is not in the pool") from None
+            raise UnknownEniError(f"{eni_id} is not in the pool") from None
 
-    def _view(self, h: _Holder) -> EniView:
-        total = sum(h.counts[kind] * kind.addresses for kind in BlockKind)
-        return EniView(
-            h.eni, h.since, h.usable, len(h.slots), total, h.assigned, h.cooling, sum(h.free.values())
-        )
+    def _slot(self, eni_id: EniId, block: Block) -> Slot:
+        slot = self._holder(eni_id).slots.get(block)
+        if slot is None:
+            raise UnknownBlockError(f"{eni_id} does not hold {block}")
+        return slot
 
-    def _give(self, slot: _Slot, assignment: Assignment) -> Assignment:
-        if slot.empty:
-            self.empty_blocks[slot.block.kind] -= 1
-        slot.assigned += 1
-        slot.holder.assigned += 1
-        self.assigned[slot.block.kind] += 1
-        self._count_free(slot, -1)
+    def _slot_at(self, address: int) -> Slot | None:
+        return self._singles.get(address) or self._prefixes.get(address >> 4)
+
+    def _give(self, slot: Slot, assignment: Assignment) -> Assignment:
+        self._count(slot, assigned=1)
         self._keys[assignment.key] = (assignment, slot)
-        self._owners[assignment.address] = assignment.key
+        self._owners[int(assignment.address)] = assignment.key
         self._pods.setdefault(assignment.pod, {})[assignment.key] = None
-        self._index(slot)
+        self._offer(slot)
         return assignment
 
-    def _take(self, key: SandboxKey) -> tuple[Assignment, _Slot] | None:
-        known = self._keys.pop(key, None)
-        if known is None:
-            return None
-        assignment, slot = known
-        del self._owners[assignment.address]
+    def _forget(self, key: SandboxKey) -> tuple[Assignment, Slot]:
+        """The sandbox has nothing any more; what becomes of the address is the caller's to say."""
+        assignment, slot = known = self._keys.pop(key)
+        del self._owners[int(assignment.address)]
         mates = self._pods[assignment.pod]
         del mates[key]
         if not mates:
             del self._pods[assignment.pod]
-        self._unindex(slot)
-        slot.assigned -= 1
-        slot.holder.assigned -= 1
-        self.assigned[slot.block.kind] -= 1
+        self._count(slot, assigned=-1)
         return known
 
-    def _cool(self, slot: _Slot, address: IPv4Address, until: float) -> None:
-        slot.cooling += 1
-        slot.holder.cooling += 1
-        self._cooling.append((until, address))
-        self._cooling_until[address] = until
+    def _cool(self, slot: Slot | None, address: int, until: float) -> None:
+        self._cools_until[address] = until
+        entry = (until, address)
+        if not self._cooling or self._cooling[-1][0] <= until:
+            self._cooling.append(entry)
+        else:
+            bisect.insort(self._cooling, entry, key=itemgetter(0))
+        if slot is not None:
+            self._count(slot, cooling=1)
+            self._offer(slot)
 
-    def _count_free(self, slot: _Slot, change: int) -> None:
-        slot.holder.free[slot.block.kind] += change
-        if slot.holder.usable:
-            self.free[slot.block.kind] += change
+    def _count(self, slot: Slot, *, assigned: int = 0, cooling: int = 0) -> None:
+        slot.count(assigned=assigned, cooling=cooling)
+        slot.holder.assigned += assigned
+        self._note_busy(slot.holder, assigned + cooling)
 
-    def _count_total(self, slot: _Slot, change: int) -> None:
-        if slot.holder.usable:
-            self.total[slot.block.kind] += change
+    def _note_busy(self, holder: Holder, change: int) -> None:
+        holder.busy += change
+        if holder.busy == 0:
+            self._idle[holder.eni.id] = holder
+        else:
+            self._idle.pop(holder.eni.id, None)
 
-    def _index(self, slot: _Slot) -> None:
-        """Make the slot findable, if it has something to give, and its ENI by how full that is now."""
-        if slot.free and not slot.leaving:
-            slot.holder.by_use[slot.block.kind][slot.assigned][slot.block] = slot
-        holder = slot.holder
+    def _offer(self, slot: Slot) -> None:
+        """Make the slot findable in its ENI, and the ENI by how full it is now."""
+        slot.holder.offer(slot)
+        self._offer_eni(slot.holder)
+
+    def _offer_eni(self, holder: Holder) -> None:
         if not holder.usable:
             return
-        entry = (-holder.assigned, holder.order, holder.eni.id)
+        entry = (-holder.assigned, holder.order, holder)
         for kind, heap in self._fullest.items():
-            if holder.free[kind] and (not heap or heap[0] != entry):
+            if holder.tallies[kind].free and (not heap or heap[0] != entry):
                 heapq.heappush(heap, entry)
-                if len(heap) > 64 + 4 * len(self._holders):
-                    self._rebuild(kind)
+                if len(heap) > 2 * len(self._holders) + 64:
+                    live = {old[1]: old for old in heap if self._current(old, kind)}
+                    heap[:] = live.values()
+                    heapq.heapify(heap)
 
-    def _unindex(self, slot: _Slot) -> None:
-        if slot.free and not slot.leaving:
-            slot.holder.by_use[slot.block.kind][slot.assigned].pop(slot.block, None)
-
-    def _rebuild(self, kind: BlockKind) -> None:
-        heap = [
-            (-h.assigned, h.order, h.eni.id) for h in self._holders.values() if h.usable and h.fullest(kind)
-        ]
-        heapq.heapify(heap)
-        self._fullest[kind] = heap
-
-    def _next_slot(self, kind: BlockKind) -> _Slot | None:
+    def _next_slot(self, kind: BlockKind) -> Slot | None:
         heap = self._fullest[kind]
         while heap:
-            count, _, eni_id = heap[0]
-            holder = self._holders.get(eni_id)
-            if (
-                holder is not None
-                and holder.assigned == -count
-                and (slot := holder.fullest(kind)) is not None
-            ):
-                return slot
+            if self._current(heap[0], kind):
+                return heap[0][2].fullest(kind)
             heapq.heappop(heap)
         return None
+
+    def _current(self, entry: tuple[int, int, Holder], kind: BlockKind) -> bool:
+        count, _, holder = entry
+        return (
+            holder.assigned == -count
+            and holder.tallies[kind].free > 0
+            and self._holders.get(holder.eni.id) is holder
+        )
+
+
+def _view(holder: Holder) -> EniView:
+    tallies = holder.tallies.values()
+    return EniView(
+        holder.eni,
+        holder.since,
+        holder.usable,
+        len(holder.slots),
+        sum(t.total for t in tallies),
+        sum(t.assigned for t in tallies),
+        sum(t.cooling for t in tallies),
+    )

@@ -1,0 +1,115 @@
+"""What to give back to EC2, and when: never so much that it would be asked for again (spec 6.7)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vpccni.ipam.actions import Action, DetachEni, ReleaseAddresses
+from vpccni.ipam.pool import EniView
+from vpccni.ipam.state import NodeState, by_fill
+from vpccni.ipam.targets import eni_is_extra, surplus
+from vpccni.ipam.values import Block, BlockKind
+
+SHRINK_EVERY = 30.0
+"""Seconds between two releases, and for which the pool must have been too large (spec 6.7)."""
+ENI_MINIMUM_LIFE = 60.0
+"""Seconds before an ENI may be given back (spec 6.7)."""
+
+
+class Shrinking:
+    """Remembers since when the pool is too large."""
+
+    def __init__(self, state: NodeState) -> None:
+        self._state = state
+        self._released_at = float("-inf")
+        self._over_since: float | None = None
+
+    def not_over(self) -> None:
+        """The pool is short of addresses: what comes after that is a new surplus."""
+        self._over_since = None
+
+    def leftovers(self, now: float) -> list[Action]:
+        """Give back what the other mode left: no new pod gets it, and it takes the active mode's slots."""
+        other = _other(self._state.kind)
+        if not self._state.pool.tally(other).empty_blocks or now < self._released_at + SHRINK_EVERY:
+            return []
+        if self._state.pauses.on(ReleaseAddresses, now):
+            return []
+        actions = self._release(other, self._state.pool.tally(other).empty_blocks)
+        if actions:
+            self._released_at = now
+        return actions
+
+    def superfluous(self, now: float) -> list[Action]:
+        """Give back an ENI that the targets do not need; else blocks, if there were too many for long enough."""
+        view = self._extra_eni(now)
+        if view is not None and not self._state.pauses.on(DetachEni, now):
+            return [DetachEni(view.eni.id)]
+        state = self._state
+        over = surplus(state.targets, state.limits, state.holdings(), state.kind)
+        if over <= 0:
+            self._over_since = None
+            return []
+        self._over_since = now if self._over_since is None else self._over_since
+        if now < self._release_due(self._over_since) or state.pauses.on(ReleaseAddresses, now):
+            return []
+        actions = self._release(state.kind, over)
+        if actions:
+            self._released_at = now
+            self._over_since = None
+        return actions
+
+    def next_event(self, now: float) -> float | None:
+        """When, with nothing else happening, something more could be given back."""
+        state, times = self._state, list[float]()
+        if self._over_since is not None:
+            times.append(self._release_due(self._over_since))
+        if state.pool.tally(_other(state.kind)).empty_blocks:
+            times.append(self._released_at + SHRINK_EVERY)
+        times.extend(view.since + ENI_MINIMUM_LIFE for view in state.pool.idle_enis() if self._could_go(view))
+        return min((at for at in times if at > now), default=None)
+
+    def _release_due(self, over_since: float) -> float:
+        return max(over_since, self._released_at) + SHRINK_EVERY
+
+    def _extra_eni(self, now: float) -> EniView | None:
+        """The emptiest first; one at a time, so that what is left is counted anew."""
+        if self._state.under_way.detaching:
+            return None
+        for view in sorted(self._state.pool.idle_enis(), key=by_fill, reverse=True):
+            if now >= view.since + ENI_MINIMUM_LIFE and self._could_go(view):
+                return view
+        return None
+
+    def _could_go(self, view: EniView) -> bool:
+        state = self._state
+        if view.eni.is_primary or state.under_way.on(view.eni.id) is not None:
+            return False
+        held, own = state.holdings(), state.pool.eni_tally(view.eni.id, state.kind)
+        without = held
+        if view.usable:
+            without = replace(
+                held,
+                total=held.total - own.total,
+                blocks=held.blocks - own.blocks,
+                empty_blocks=held.empty_blocks - own.empty_blocks,
+            )
+        return eni_is_extra(state.targets, state.limits, held, without, state.kind)
+
+    def _release(self, kind: BlockKind, over: int) -> list[Action]:
+        """The emptiest ENI gives first, so that it may become empty as a whole."""
+        actions: list[Action] = []
+        for view in sorted(self._state.pool.enis(), key=by_fill, reverse=True):
+            if over <= 0:
+                break
+            if not view.usable or self._state.under_way.on(view.eni.id) is not None:
+                continue
+            blocks: tuple[Block, ...] = self._state.pool.empty_blocks_of(view.eni.id, kind)[-over:]
+            if blocks:
+                actions.append(ReleaseAddresses(view.eni.id, blocks))
+                over -= len(blocks)
+        return actions
+
+
+def _other(kind: BlockKind) -> BlockKind:
+    return BlockKind.SECONDARY_IP if kind is BlockKind.PREFIX else BlockKind.PREFIX
