@@ -70,10 +70,10 @@ class Ec2:
 
     async def __call__(self, action: Action) -> Outcome:
         self.asked.append(action)
+        taken = len(self.asked)
         await (self.hold.wait() if self.hold else asyncio.sleep(0))
         if self.refusal is not None:
             return Failed(action, self.refusal)
-        taken = len(self.asked)
         if isinstance(action, AssignAddresses):
             return Assigned(action, tuple(ip(f"10.0.{taken}.{n}") for n in range(action.count)))
         assert isinstance(action, AttachEni)

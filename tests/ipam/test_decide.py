@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.ipam.model_ec2 import Node, key, pod
 
+from tests.ipam.model_ec2 import Node, key, pod
 from vpccni.ipam.actions import (
     Action,
     AssignAddresses,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.ipam.model_ec2 import Node, key, pod
 
+from tests.ipam.model_ec2 import Node, key, pod
 from vpccni.ipam.actions import Action, Failed, Outcome
 from vpccni.ipam.checkpoint import (
     Given,

@@ -3,8 +3,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from tests.ipam.model_ec2 import key, pod
 
+from tests.ipam.model_ec2 import key, pod
 from vpccni.ipam.pool import (
     AddressHeldError,
     DuplicateEniError,

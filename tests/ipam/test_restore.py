@@ -4,8 +4,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from tests.ipam.model_ec2 import key, pod
 
+from tests.ipam.model_ec2 import key, pod
 from vpccni.ipam.checkpoint import Checkpoint
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import DuplicateEniError

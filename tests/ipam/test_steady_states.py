@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.ipam.model_ec2 import Node
 
+from tests.ipam.model_ec2 import Node
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import BlockKind
 

@@ -1,29 +1,36 @@
-"""The assignments as bytes: the original's checkpoint file (spec 6.4) and our journal's lines.
+"""The assignments as bytes: the original's checkpoint file (spec 6.4) and the lines of our journal beside it.
 
-The file stays readable for the original's daemon: cooling addresses are under a key it does not know and ignores.
+The file stays readable for the original's daemon: what we add (cooling addresses, which ENI an address is on) is under
+keys of its own, which it does not know and ignores.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
 from vpccni.ipam.values import Assignment, Cooling, EniId, Pod, SandboxKey
 
-VERSION = "vpc-cni-ipam/1"
+FORMAT, VERSION = "vpc-cni-ipam/", 1
 NANO = 1_000_000_000
 
 
 class CheckpointError(Exception):
-    """The file or the journal is not what we write; the message says where and what to do."""
+    """The file or the journal is not what we write; the message says where."""
+
+
+class NewerCheckpointError(CheckpointError):
+    """A later agent wrote the file: its assignments are real, only this agent cannot read them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What outlives the agent. An assignment's ENI is not in it: who holds an address is EC2's to say."""
+    """What outlives the agent. An allocation of the original's names no ENI: `Assignment.eni` is then empty."""
 
     allocations: tuple[Assignment, ...] = ()
     cooling: tuple[Cooling, ...] = ()
@@ -47,36 +54,56 @@ class TakenBack:
 JournalEntry = Given | TakenBack
 
 
+def snapshot(allocations: Iterable[Assignment], cooling: Iterable[Cooling]) -> Checkpoint:
+    """What the pool holds now."""
+    return Checkpoint(tuple(allocations), tuple(cooling))
+
+
+# --- the file -----------------------------------------------------------------------------------------------
+
+
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     """The file's whole content."""
     body: dict[str, Any] = {
-        "version": VERSION,
+        "version": f"{FORMAT}{VERSION}",
         "allocations": [_allocation(a) for a in checkpoint.allocations],
     }
+    if enis := {str(a.address): a.eni for a in checkpoint.allocations if a.eni}:
+        body["enis"] = enis
     if checkpoint.cooling:
         body["cooling"] = [_cooling(c) for c in checkpoint.cooling]
-    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+    return _line(body)
 
 
 def decode_checkpoint(content: bytes) -> Checkpoint:
-    """The file's content as values. Raises CheckpointError if it is torn or of another version."""
-    try:
-        body = json.loads(content)
-    except ValueError as error:
-        raise CheckpointError(f"not whole JSON: {error}") from None
-    version = body.get("version") if isinstance(body, dict) else None
-    if version != VERSION:
-        raise CheckpointError(
-            f"version {version!r}, this agent knows {VERSION!r}: run the agent that wrote it, or remove the file"
+    """The file's content as values; IPv6 allocations and unknown keys are ignored.
+
+    Raises NewerCheckpointError, and CheckpointError for anything else that we do not write.
+    """
+    with _reading("the checkpoint"):
+        body = _object(json.loads(content))
+        _check_version(body.get("version"))
+        enis = _object(body.get("enis") or {})
+        items = [_object(item) for item in body.get("allocations") or ()]
+        allocations = [_read_allocation(item, enis.get(item["ipv4"])) for item in items if item.get("ipv4")]
+        cooling = [_read_cooling(_object(item)) for item in body.get("cooling") or ()]
+    return Checkpoint(tuple(allocations), tuple(cooling))
+
+
+def _check_version(version: object) -> None:
+    known = f"{FORMAT}{VERSION}"
+    if version == known:
+        return
+    said = f"its version is {version!r}, this agent reads {known!r}"
+    number = version.removeprefix(FORMAT) if isinstance(version, str) else ""
+    if number.isdecimal() and int(number) > VERSION:
+        raise NewerCheckpointError(
+            f"{said}: run the agent that wrote it, or drain the node and remove the file"
         )
-    try:
-        allocations = tuple(
-            _read_allocation(item) for item in body.get("allocations") or () if item.get("ipv4")
-        )
-        cooling = tuple(_read_cooling(item) for item in body.get("cooling") or ())
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"an entry that cannot be read: {error!r}") from None
-    return Checkpoint(allocations, cooling)
+    raise CheckpointError(f"{said}: remove the file if nothing else uses it")
+
+
+# --- the journal --------------------------------------------------------------------------------------------
 
 
 def encode_entry(entry: JournalEntry) -> bytes:
@@ -84,57 +111,94 @@ def encode_entry(entry: JournalEntry) -> bytes:
     match entry:
         case Given(assignment):
             body: dict[str, Any] = {"give": _allocation(assignment)}
+            if assignment.eni:
+                body["eni"] = assignment.eni
         case TakenBack(key, cooling):
             body = {"take": _key(key), "cool": _cooling(cooling)}
-    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+    return _line(body)
 
 
 def apply_journal(checkpoint: Checkpoint, content: bytes) -> Checkpoint:
     """The checkpoint with the journal's lines applied, the last word on a sandbox or an address winning.
 
     So a journal may be applied again to a file that already holds it. A last line without its end was being written
-    when the agent died: nobody was answered for it, and it is dropped. Raises CheckpointError on any other broken line.
+    when the agent died: nobody was answered for it, and it is dropped. Raises CheckpointError on any other broken
+    line, with its number.
     """
-    allocations = {a.key: a for a in checkpoint.allocations}
-    owners = {a.address: a.key for a in checkpoint.allocations}
-    cooling = {c.address: c for c in checkpoint.cooling}
-    lines = content.split(b"\n")
-    for number, line in enumerate(lines[:-1], 1):
-        entry = _read_entry(line, number)
+    book = _Book(checkpoint)
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        with _reading(f"line {number} of the journal"):
+            entry = _read_entry(_object(json.loads(line)))
         if isinstance(entry, Given):
-            given = entry.assignment
-            before = owners.pop(given.address, None)
-            if before is not None and before != given.key:
-                allocations.pop(before, None)
-            old = allocations.pop(given.key, None)
-            if old is not None:
-                owners.pop(old.address, None)
-            allocations[given.key] = given
-            owners[given.address] = given.key
-            cooling.pop(given.address, None)
+            book.give(entry.assignment)
         else:
-            taken = allocations.pop(entry.key, None)
-            if taken is not None:
-                owners.pop(taken.address, None)
-            if entry.cooling.address not in owners:
-                cooling[entry.cooling.address] = entry.cooling
-    last = sorted(cooling.values(), key=lambda c: (c.until, c.address))
-    return Checkpoint(tuple(allocations.values()), tuple(last))
+            book.take(entry)
+    return snapshot(book.allocations.values(), book.cooling.values())
 
 
-def snapshot(allocations: Iterable[Assignment], cooling: Iterable[Cooling]) -> Checkpoint:
-    """What the pool holds now."""
-    return Checkpoint(tuple(allocations), tuple(cooling))
+class _Book:
+    """A checkpoint by sandbox and by address."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.allocations = {a.key: a for a in checkpoint.allocations}
+        self.owners = {a.address: a.key for a in checkpoint.allocations}
+        self.cooling = {c.address: c for c in checkpoint.cooling}
+
+    def give(self, assignment: Assignment) -> None:
+        """What contradicts it goes: the sandbox's other address, the address's other sandbox."""
+        self._drop(assignment.key)
+        if (other := self.owners.get(assignment.address)) is not None:
+            self._drop(other)
+        self.allocations[assignment.key] = assignment
+        self.owners[assignment.address] = assignment.key
+        self.cooling.pop(assignment.address, None)
+
+    def take(self, entry: TakenBack) -> None:
+        """The address cools, unless somebody else has it by now."""
+        self._drop(entry.key)
+        if entry.cooling.address not in self.owners:
+            self.cooling[entry.cooling.address] = entry.cooling
+
+    def _drop(self, key: SandboxKey) -> None:
+        old = self.allocations.pop(key, None)
+        if old is not None and self.owners.get(old.address) == key:
+            del self.owners[old.address]
 
 
-def _read_entry(line: bytes, number: int) -> JournalEntry:
+def _read_entry(body: dict[str, Any]) -> JournalEntry:
+    if "give" in body:
+        return Given(_read_allocation(_object(body["give"]), body.get("eni")))
+    return TakenBack(_read_key(_object(body["take"])), _read_cooling(_object(body["cool"])))
+
+
+# --- their parts --------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Whatever is wrong with the bytes becomes one error that says where."""
     try:
-        body = json.loads(line)
-        if "give" in body:
-            return Given(_read_allocation(body["give"]))
-        return TakenBack(_read_key(body["take"]), _read_cooling(body["cool"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"line {number} of the journal cannot be read: {error!r}") from None
+        yield
+    except CheckpointError:
+        raise
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise CheckpointError(f"{what} cannot be read: {error!r}") from None
+
+
+def _line(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"a JSON object was expected, not {value!r:.40}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text was expected, not {value!r:.40}")
+    return value
 
 
 def _key(key: SandboxKey) -> dict[str, str]:
@@ -142,7 +206,7 @@ def _key(key: SandboxKey) -> dict[str, str]:
 
 
 def _read_key(item: dict[str, Any]) -> SandboxKey:
-    return SandboxKey(item["networkName"], item["containerID"], item["ifName"])
+    return SandboxKey(_text(item["networkName"]), _text(item["containerID"]), _text(item["ifName"]))
 
 
 def _allocation(a: Assignment) -> dict[str, Any]:
@@ -155,21 +219,34 @@ def _allocation(a: Assignment) -> dict[str, Any]:
     return {
         **_key(a.key),
         "ipv4": str(a.address),
-        "allocationTimestamp": round(a.assigned_at * NANO),
+        "allocationTimestamp": _nanoseconds(a.assigned_at),
         "metadata": metadata,
     }
 
 
-def _read_allocation(item: dict[str, Any]) -> Assignment:
-    metadata = item.get("metadata") or {}
-    pod = Pod(metadata.get("k8sPodNamespace", ""), metadata.get("k8sPodName", ""))
-    at = item.get("allocationTimestamp", 0) / NANO
-    return Assignment(_read_key(item), pod, IPv4Address(item["ipv4"]), EniId(""), at)
+def _read_allocation(item: dict[str, Any], eni: object) -> Assignment:
+    metadata = _object(item.get("metadata") or {})
+    pod = Pod(_text(metadata.get("k8sPodNamespace", "")), _text(metadata.get("k8sPodName", "")))
+    at = _seconds(item.get("allocationTimestamp", 0))
+    return Assignment(_read_key(item), pod, IPv4Address(_text(item["ipv4"])), EniId(_text(eni or "")), at)
 
 
 def _cooling(c: Cooling) -> dict[str, Any]:
-    return {"ipv4": str(c.address), "until": round(c.until * NANO)}
+    return {"ipv4": str(c.address), "until": _nanoseconds(c.until)}
 
 
 def _read_cooling(item: dict[str, Any]) -> Cooling:
-    return Cooling(IPv4Address(item["ipv4"]), item["until"] / NANO)
+    return Cooling(IPv4Address(_text(item["ipv4"])), _seconds(item["until"]))
+
+
+def _nanoseconds(seconds: float) -> int:
+    """Exactly, so that reading gives the very same number: `seconds * NANO` would round at 128 ns."""
+    numerator, denominator = seconds.as_integer_ratio()
+    return (2 * numerator * NANO + denominator) // (2 * denominator)
+
+
+def _seconds(nanoseconds: object) -> float:
+    seconds = float(nanoseconds / NANO) if isinstance(nanoseconds, int | float) else math.nan
+    if not math.isfinite(seconds):
+        raise ValueError(f"a time was expected, not {nanoseconds!r:.40}")
+    return seconds

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 from vpccni.ipam.checkpoint import Checkpoint
 from vpccni.ipam.decide import Ipam
-from vpccni.ipam.pool import PoolError
+from vpccni.ipam.pool import EniView, NotAssignableError, PoolError
 from vpccni.ipam.values import Assignment, AttachedEni, Block, Cooling
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What became of the checkpoint's entries."""
+    """What became of the checkpoint's allocations: each is in one of these."""
 
     kept: tuple[Assignment, ...]
     stale: tuple[Assignment, ...]
     """Their veth is gone: the address cools."""
     unheld: tuple[Assignment, ...]
-    """Alive, on an address that no ENI was seen to hold; kept on the ENI of its subnet."""
+    """Alive, on an address that no ENI was seen to hold; kept on the ENI it was on, else on one of its subnet."""
     lost: tuple[tuple[Assignment, str], ...]
     """Could not be kept, and why."""
 
@@ -35,7 +35,11 @@ def restore(
     alive: Callable[[Assignment], bool],
     now: float,
 ) -> Restored:
-    """Fill a new `Ipam` with the ENIs and with every assignment whose pod is alive."""
+    """Fill a new `Ipam` with the ENIs and with every assignment whose pod is alive.
+
+    One that names no pod (another runtime made it) cannot be looked for and is kept (spec 6.4). Raises PoolError if
+    two of the ENIs are the same or hold the same address.
+    """
     for entry in attached:
         ipam.add_attached(entry, now)
     kept: list[Assignment] = []
@@ -43,21 +47,17 @@ def restore(
     unheld: list[Assignment] = []
     lost: list[tuple[Assignment, str]] = []
     for assignment in checkpoint.allocations:
-        if not alive(assignment):
+        if assignment.pod.name and not alive(assignment):
             stale.append(assignment)
             continue
         seen = ipam.pool.holds(assignment.address)
-        if not seen and not _take_for_held(ipam, assignment):
-            lost.append((assignment, "no attached ENI is in its subnet"))
-            continue
         try:
-            ipam.pool.restore(assignment)
+            if not seen:
+                _take_for_held(ipam, assignment)
+            (kept if seen else unheld).append(ipam.pool.restore(assignment))
         except PoolError as error:
             lost.append((assignment, str(error)))
-            continue
-        held = ipam.find(assignment.key)
-        if held is not None:
-            (kept if seen else unheld).append(held)
+    # after the assignments: an address that somebody has does not cool
     for cooling in checkpoint.cooling:
         ipam.pool.cool(cooling, now)
     for assignment in stale:
@@ -65,9 +65,17 @@ def restore(
     return Restored(tuple(kept), tuple(stale), tuple(unheld), tuple(lost))
 
 
-def _take_for_held(ipam: Ipam, assignment: Assignment) -> bool:
-    for view in ipam.pool.enis():
-        if assignment.address in view.eni.subnet_cidr and assignment.address != view.eni.primary_address:
-            ipam.pool.add_block(view.eni.id, Block.of_address(assignment.address))
-            return True
-    return False
+def _take_for_held(ipam: Ipam, assignment: Assignment) -> None:
+    if ipam.find(assignment.key) is not None:
+        raise NotAssignableError(f"{assignment.key} has another address already")
+    address = assignment.address
+
+    def fits(view: EniView) -> bool:
+        return address in view.eni.subnet_cidr and address != view.eni.primary_address
+
+    candidates = [view for view in ipam.pool.enis() if fits(view)]
+    if not candidates:
+        raise NotAssignableError(f"no attached ENI is in the subnet of {address}")
+    # routes and rules of the pod lead to the ENI it was on; its subnet alone does not tell which that is
+    best = min(candidates, key=lambda view: view.eni.id != assignment.eni)
+    ipam.pool.add_block(best.eni.id, Block.of_address(address))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vpccni.ipam.values import BlockKind
 
@@ -32,67 +32,97 @@ class NodeLimits:
     slots_per_eni: int
     max_pods: int
     unmanaged_enis: int = 0
+    unmanaged_device_indexes: frozenset[int] = frozenset()
+    """Device indexes that ENIs outside of the pool use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What the pool holds now, in the active mode.
+    """What the pool holds, or will hold, in the active mode.
 
-    `available` leaves cooling addresses out, unlike the original, whose pool can look full when nothing is
-    assignable (spec 11.1 number 6; docs/differences.md).
+    Two differences from the original, both on purpose. Cooling addresses are not available: counted as such, a pool
+    can look full when nothing is assignable (spec 11.1 number 6). And pods that wait for an address have theirs
+    already, as it were: the targets are met beyond them.
     """
 
     total: int
     assigned: int
     cooling: int = 0
-    prefixes: int = 0
-    free_prefixes: int = 0
+    blocks: int = 0
+    empty_blocks: int = 0
+    """Blocks without assigned or cooling addresses."""
+    waiting: int = 0
+    """Pods that found the pool empty."""
 
     @property
     def available(self) -> int:
-        """Addresses a pod could get now."""
-        return self.total - self.assigned - self.cooling
+        """Addresses that pods could get now and nobody waits for; negative if too many wait."""
+        return self.total - self.assigned - self.cooling - self.waiting
+
+    def with_blocks(self, count: int, kind: BlockKind) -> Holdings:
+        """The same with so many more empty blocks."""
+        return replace(
+            self,
+            total=self.total + count * kind.addresses,
+            blocks=self.blocks + count,
+            empty_blocks=self.empty_blocks + count,
+        )
 
 
 def shortage(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: BlockKind) -> int:
     """Blocks of the active kind that are missing; 0 if the pool is warm enough.
 
-    Without IP targets a shortage of a whole ENI's worth in secondary-IP mode: as much as fits (spec 6.7 a).
+    Without IP targets the secondary-IP mode is short of a whole ENI's worth or of nothing (spec 6.7 a).
     """
     if held.total >= limits.max_pods:
         return 0
     if targets.by_ip:
-        short = max(targets.warm_ip - held.available, targets.minimum_ip - held.total, 0)
-        return -(-short // kind.addresses)
+        return -(-_short_of_addresses(targets, held) // kind.addresses)
     if kind is BlockKind.PREFIX:
-        short = max(targets.warm_prefix - held.free_prefixes, 0)
-        low = held.available < PREFIX_SIZE * targets.warm_prefix or (
-            targets.warm_prefix == 0 and held.available == 0
-        )
-        return max(short, 1) if low else 0
-    low = held.available < limits.slots_per_eni * targets.warm_eni or (
-        targets.warm_eni == 0 and held.available == 0
-    )
-    return limits.slots_per_eni if low else 0
+        unit, warm = PREFIX_SIZE, targets.warm_prefix
+        missing = max(warm - held.empty_blocks, -(-max(-held.available, 0) // PREFIX_SIZE), 1)
+    else:
+        unit, warm = limits.slots_per_eni, targets.warm_eni
+        missing = limits.slots_per_eni
+    low = held.available < unit * warm or (warm == 0 and held.available <= 0)
+    return missing if low else 0
 
 
-def surplus(targets: WarmTargets, held: Holdings, kind: BlockKind) -> int:
-    """Blocks of the active kind beyond the targets that may be given back; whole ENIs are judged elsewhere."""
+def surplus(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: BlockKind) -> int:
+    """Blocks of the active kind that may be given back, so that no shortage comes of it; whole ENIs: see below.
+
+    The original lacks that last condition, and with WARM_PREFIX_TARGET=0 takes and gives one prefix for ever.
+    """
     if targets.by_ip:
         if kind is BlockKind.PREFIX:
-            need_warm = -(-(held.assigned + held.cooling + targets.warm_ip) // PREFIX_SIZE)
+            in_use = held.assigned + held.cooling + held.waiting
+            need_warm = -(-(in_use + targets.warm_ip) // PREFIX_SIZE)
             need_minimum = -(-targets.minimum_ip // PREFIX_SIZE)
-            return max(min(held.free_prefixes, held.prefixes - max(need_warm, need_minimum)), 0)
-        over = max(held.available - targets.warm_ip, 0)
-        return max(min(over, held.total - targets.minimum_ip), 0)
-    if kind is BlockKind.PREFIX:
-        return max(held.free_prefixes - targets.warm_prefix, 0)
-    return 0
+            over = held.blocks - max(need_warm, need_minimum)
+        else:
+            over = min(held.available - targets.warm_ip, held.total - targets.minimum_ip)
+    elif kind is BlockKind.PREFIX:
+        over = held.empty_blocks - targets.warm_prefix
+    else:
+        over = 0
+    over = min(over, held.empty_blocks)
+    while over > 0 and shortage(targets, limits, held.with_blocks(-over, kind), kind):
+        over -= 1
+    return max(over, 0)
 
 
-def eni_is_extra(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: BlockKind) -> bool:
-    """Whether holdings are so large that a whole ENI may be looked for to give back (spec 6.7)."""
+def eni_is_extra(
+    targets: WarmTargets, limits: NodeLimits, held: Holdings, without: Holdings, kind: BlockKind
+) -> bool:
+    """Whether an ENI without pods may be given back: `held` with it, `without` it (spec 6.7)."""
+    if shortage(targets, limits, without, kind):
+        return False
     if targets.by_ip:
         return True
-    target = targets.warm_eni if kind is BlockKind.SECONDARY_IP else targets.warm_prefix
-    return held.available >= (target + 1) * limits.slots_per_eni * kind.addresses
+    if kind is BlockKind.PREFIX:
+        return without.empty_blocks >= targets.warm_prefix
+    return held.available >= (targets.warm_eni + 1) * limits.slots_per_eni
+
+
+def _short_of_addresses(targets: WarmTargets, held: Holdings) -> int:
+    return max(targets.warm_ip - held.available, targets.minimum_ip - held.total, 0)
