@@ -51,7 +51,7 @@ class ModelEc2:
     """Addresses that the subnet still has; None: plenty."""
     held: dict[EniId, set[Block]] = field(default_factory=dict)
     enis: dict[EniId, Eni] = field(default_factory=dict)
-    calls: int = 0
+    made: int = 0
 
     def attach(self, device_index: int, count: int, kind: BlockKind) -> AttachedEni:
         if len(self.enis) >= self.max_enis:
@@ -59,17 +59,17 @@ class ModelEc2:
         assert device_index not in {eni.device_index for eni in self.enis.values()}
         assert 0 <= count <= self.slots
         self._spend(1 + count * kind.addresses, kind)
-        name = EniId(f"eni-{self.calls}")
-        primary = IPv4Address(int(self.subnet.network_address) + 0xFF00 + self.calls % 250)
+        name = EniId(f"eni-{self.made}")
+        primary = IPv4Address(int(self.subnet.network_address) + 0xFF00 + self.made % 250)
         self.enis[name] = Eni(
-            name, f"02::{self.calls}", device_index, SubnetId("subnet-1"), self.subnet, primary,
+            name, f"02::{self.made}", device_index, SubnetId("subnet-1"), self.subnet, primary,
             is_primary=device_index == 0,
         )  # fmt: skip
         self.held[name] = set()
+        self.made += 1
         return AttachedEni(self.enis[name], self._take(name, count, kind))
 
     def perform(self, action: Action) -> Outcome:
-        self.calls += 1
         try:
             match action:
                 case AssignAddresses(eni, count, kind):

@@ -336,6 +336,18 @@ def test_a_surplus_is_given_back_after_it_lasted_half_a_minute() -> None:
     assert [type(a) for a in plan(node, waiting=1)] == [AssignAddresses]
 
 
+def test_an_eni_that_pods_may_not_use_does_not_pay_for_the_others() -> None:
+    node = Node(WarmTargets(warm_ip=1), enis=3)
+    excluded = node.ec2.attach(1, 3, SIP)
+    node.ipam.add_attached(excluded, node.now, usable=False)
+    node.settle()
+    node.add(1)
+    node.delete(1)
+    outcomes = node.rest(61.0)
+    assert [type(o) for o in outcomes] == [Detached, Released], "nobody is on it, so it goes as a whole"
+    assert len(node.ec2.held[node.ec2.attached()[0].eni.id]) == 1
+
+
 def test_a_short_peak_of_free_addresses_is_no_surplus() -> None:
     node = filled(WarmTargets(warm_ip=1), 3)
     for _ in range(10):

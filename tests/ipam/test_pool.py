@@ -179,6 +179,18 @@ def test_the_fullest_prefix_gives_and_new_addresses_come_before_old_ones() -> No
     assert give(pool, 30, now=100.0, kind=PD) == "10.0.0.16"
 
 
+def test_a_prefix_that_was_the_fullest_is_not_for_ever() -> None:
+    pool = make("10.0.0.0/28", "10.0.0.16/28")
+    for number in range(3):
+        give(pool, number, kind=PD)
+    for number in (3, 4):
+        pool.restore(Assignment(key(number), pod(number), ip(f"10.0.0.{27 + number}"), ONE, 0.0))
+    assert give(pool, 5, kind=PD) == "10.0.0.3"
+    for number in (0, 1, 5):
+        pool.release(key(number), 0.0)
+    assert give(pool, 6, kind=PD) == "10.0.0.16"
+
+
 def test_single_addresses_too_are_given_new_before_old() -> None:
     pool = make("10.0.0.9/32", "10.0.0.3/32")
     assert give(pool, 1) == "10.0.0.3"

@@ -34,6 +34,7 @@ def test_an_eni_gets_its_address_table_and_rule(node: Netlink) -> None:
     assert "set the MTU of eth1 to 9001" in changes
     assert "gave 192.168.1.20/24 to eth1" in changes
     assert "added rule 32765: from 192.168.1.20/32 lookup 2" in changes
+    assert not [change for change in changes if "removed" in change]  # nor was there one for a moment
 
 
 def test_a_second_time_nothing_is_touched(node: Netlink) -> None:

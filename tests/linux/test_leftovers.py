@@ -25,6 +25,8 @@ STRANGERS = [
     "ip link set eni-theirs up",
     "ip route add 172.30.0.9 dev eni-theirs",
     "ip route add 172.30.0.10 dev lo",
+    f"ip route add 172.31.0.0/16 dev {LIVE.host_veth}",  # by a pod, but not to one
+    f"ip route add 172.29.0.9/32 via 10.0.0.101 dev {LIVE.host_veth} onlink",
 ]
 
 
@@ -111,12 +113,3 @@ def test_the_links_that_are_there_are_told_by_name(host: Netlink, pods: tuple[Sa
     assert pod_links(host, "eni") == {LIVE.host_veth}
     assert pod_links(host, "veth") == set()
     assert link_named(host, "eni-theirs") is not None
-
-
-def test_a_pod_whose_add_was_cut_off_keeps_nothing_from_starting(
-    host: Netlink, pods: tuple[Sandbox, Sandbox]
-) -> None:
-    run("ip", "rule", "del", "prio", "1536")
-    run("ip", "link", "set", LIVE.host_veth, "down")  # takes its route away, too
-    assert len(keep_pods(host, [LIVE])) == 3
-    assert keep_pods(host, [LIVE]) == []

@@ -10,8 +10,8 @@ import pytest
 from tests.linux.namespaces import IPV4_EVENTS, MakeSandbox, Sandbox, ip, rules, run, state, wiring
 
 from vpccni.linux.check import check
-from vpccni.linux.graveyard import reap
-from vpccni.linux.links import links
+from vpccni.linux.graveyard import bury, reap
+from vpccni.linux.links import add_veth, links
 from vpccni.linux.pod import unwire, wire
 from vpccni.linux.rtnl import Netlink, NetlinkError, Request
 from vpccni.linux.rules import add_missing_rule
@@ -202,6 +202,31 @@ def test_a_device_of_somebody_else_in_the_sandbox_is_not_taken_away(
     with pytest.raises(WiringError, match="pod default/p5: the sandbox has a link eth0 that we did not make"):
         wire(host, pod.netlink, pod.fd, wiring(5, table=2))
     assert state() == before
+    assert len(pod.ip("link")) == 3
+
+
+def test_a_pair_of_somebody_else_between_host_and_sandbox_is_not_taken_away(
+    host: Netlink, sandbox: MakeSandbox
+) -> None:
+    pod = sandbox()
+    host.run(
+        [add_veth("theirs", bytes([2, 0, 0, 0, 0, 9]), 1500, peer="eth0", peer_netns=pod.fd, peer_mtu=1500)]
+    )
+    before, inside = state(), pod.ip("link")
+    with pytest.raises(WiringError, match="the sandbox has a link eth0 that we did not make"):
+        wire(host, pod.netlink, pod.fd, wiring(5))
+    assert (state(), pod.ip("link")) == (before, inside)
+
+
+def test_a_number_alone_does_not_make_a_device_ours(host: Netlink, sandbox: MakeSandbox) -> None:
+    pod, other = sandbox(), sandbox()
+    buried = wire(host, other.netlink, other.fd, wiring(6)).host_index
+    bury(host, wiring(6).host_veth)
+    pod.run(
+        "ip", "link", "add", "eth0", "index", "900", "type", "veth", "peer", "name", "x", "index", str(buried)
+    )
+    with pytest.raises(WiringError, match="the sandbox has a link eth0 that we did not make"):
+        wire(host, pod.netlink, pod.fd, wiring(5))
     assert len(pod.ip("link")) == 3
 
 

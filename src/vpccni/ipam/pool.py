@@ -236,7 +236,7 @@ class Pool:
         An address that a pod has does not cool; one that no ENI holds is remembered.
         """
         address, until = int(cooling.address), min(cooling.until, now + self.cooldown)
-        if until <= now or address in self._owners or address in self._cools_until:
+        if until <= now or address in self._cools_until:
             return
         slot = self._slot_at(address)
         if slot is not None and (slot.leaving or not slot.take(address)):

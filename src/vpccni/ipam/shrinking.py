@@ -56,7 +56,6 @@ class Shrinking:
         actions = self._release(state.kind, over)
         if actions:
             self._released_at = now
-            self._over_since = None
         return actions
 
     def next_event(self, now: float) -> float | None:
