@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ipam.model_ec2 import Node, key, pod
 
+from tests.ipam.model_ec2 import Node, key, pod
 from vpccni.ipam.actions import AssignAddresses, Failed
 from vpccni.ipam.pool import UnknownEniError
 from vpccni.ipam.reasons import Reason, Refusal

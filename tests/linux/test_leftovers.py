@@ -113,3 +113,12 @@ def test_the_links_that_are_there_are_told_by_name(host: Netlink, pods: tuple[Sa
     assert pod_links(host, "eni") == {LIVE.host_veth}
     assert pod_links(host, "veth") == set()
     assert link_named(host, "eni-theirs") is not None
+
+
+def test_a_pod_whose_add_was_cut_off_keeps_nothing_from_starting(
+    host: Netlink, pods: tuple[Sandbox, Sandbox]
+) -> None:
+    run("ip", "rule", "del", "prio", "1536")
+    run("ip", "link", "set", LIVE.host_veth, "down")  # takes its route away, too
+    assert len(keep_pods(host, [LIVE])) == 3
+    assert keep_pods(host, [LIVE]) == []

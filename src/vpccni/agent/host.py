@@ -31,7 +31,7 @@ T = TypeVar("T")
 DEVICE_WAIT = 60.0
 """Seconds for an attached ENI's device to appear: usually under 5 (aws-emulation 4.5)."""
 REAP_AFTER = 1.0
-"""Seconds after the last DEL in which links that the runtime's own clean-up has not removed are removed: by then most
+"""Seconds after a DEL in which links that the runtime's own clean-up has not removed are removed: by then most
 are gone with their namespaces, and the kernel's wait for the rest delays no ADD of the same burst."""
 
 
@@ -58,6 +58,7 @@ class KernelHost:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="netlink")
+        self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="reap")
         self._netlink = Netlink()
         self._reaper: asyncio.TimerHandle | None = None
 
@@ -76,11 +77,8 @@ class KernelHost:
         def work() -> list[str]:
             changes = keep_pods(self._netlink, wirings)
             found = leftovers(self._netlink, self._settings.veth_prefix, wirings)
-            remove_leftovers(self._netlink, found)
+            changes += remove_leftovers(self._netlink, found)
             pod_network.reap(self._netlink)
-            changes += [f"removed rule {rule}" for rule in found.rules]
-            changes += [f"removed route {route}" for route in found.routes]
-            changes += [f"removed link {name}" for name in found.links]
             return changes
 
         return await self._run(work)
@@ -104,9 +102,8 @@ class KernelHost:
         name = None if keep_link else host_veth(self._settings.veth_prefix, pod)
         table = eni.route_table if eni is not None else None
         await self._run_typed(lambda: pod_network.unwire(self._netlink, assignment.address, name, table))
-        if self._reaper is not None:
-            self._reaper.cancel()
-        self._reaper = asyncio.get_running_loop().call_later(REAP_AFTER, self._reap)
+        if self._reaper is None:
+            self._reaper = asyncio.get_running_loop().call_later(REAP_AFTER, self._reap)
 
     async def check(
         self, request: PluginRequest, call: CniCall, assignment: Assignment, eni: Eni
@@ -127,6 +124,7 @@ class KernelHost:
         """End the thread when its work is done."""
         if self._reaper is not None:
             self._reaper.cancel()
+        self._undertaker.shutdown()
         self._thread.shutdown()
         self._netlink.close()
 
@@ -141,13 +139,17 @@ class KernelHost:
         )
 
     def _reap(self) -> None:
+        """In a thread of its own: the kernel takes its time, and no ADD waits for it."""
+        self._reaper = None
+
         def work() -> None:
             try:
-                pod_network.reap(self._netlink)
+                with Netlink() as netlink:
+                    pod_network.reap(netlink)
             except OSError:
                 log.exception("links of pods that are gone could not be removed; the next DEL tries again")
 
-        self._thread.submit(work)
+        self._undertaker.submit(work)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.graveyard import bury
-from vpccni.linux.links import links
+from vpccni.linux.links import Link, links, set_link
 from vpccni.linux.names import is_host_veth
 from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
 from vpccni.linux.rtnl import Netlink
@@ -32,7 +32,8 @@ class Leftovers:
 def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[str]:
     """Whatever of a live pod's route and rules is missing is added, nothing else is touched; returns the changes.
 
-    A pod without its link is left alone: it has no network that could be mended from here. Raises OSError.
+    A pod without its link is left alone: it has no network that could be mended from here. One that cannot be
+    mended is told of in the changes. Raises OSError.
     """
     present = {entry.rule for entry in listing(netlink) if entry.whole}
     routed = {route.destination: route for route in routes(netlink, MAIN_TABLE)}
@@ -42,13 +43,32 @@ def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[str]:
         link = by_name.get(wiring.host_veth)
         if link is None:
             continue
-        missing = [rule for rule in host_rules(wiring) if rule not in present]
-        netlink.run([add_missing_rule(rule) for rule in missing])
-        changes += [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
-        route = host_route(wiring, link.index)
-        if routed.get(route.destination) != route:
-            netlink.run([put_route(route)])
-            changes.append(f"put route {route} of pod {wiring.pod}")
+        try:
+            changes += _keep(netlink, wiring, link, present, routed)
+        except OSError as error:
+            # one pod's trouble must not keep the node's agent from starting
+            changes.append(f"could not restore pod {wiring.pod}: {error}")
+    return changes
+
+
+def _keep(
+    netlink: Netlink,
+    wiring: PodWiring,
+    link: Link,
+    present: set[Rule],
+    routed: dict[IPv4Network | None, Route],
+) -> list[str]:
+    changes: list[str] = []
+    if not link.up:  # its ADD was cut off before that; a route over a link that is down is refused
+        netlink.run([set_link(link.index, up=True)])
+        changes.append(f"set {link.name} of pod {wiring.pod} up")
+    missing = [rule for rule in host_rules(wiring) if rule not in present]
+    netlink.run([add_missing_rule(rule) for rule in missing])
+    changes += [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
+    route = host_route(wiring, link.index)
+    if routed.get(route.destination) != route:
+        netlink.run([put_route(route)])
+        changes.append(f"put route {route} of pod {wiring.pod}")
     return changes
 
 
