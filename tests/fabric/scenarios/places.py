@@ -1,6 +1,7 @@
 """Corners of the lab: what is machine-wide elsewhere is a node's own here, and the machine gets nothing of it."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -96,10 +97,19 @@ async def commands_tell_what_went_wrong(place: Place) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    running = {path.read_text().replace("\0", " ") for path in Path("/proc").glob("[0-9]*/cmdline")}
-    assert "sleep 77 " not in running
-    assert "sleep 78 " in running
-    assert "sleep 79 " not in running
+    while "sleep 78 " not in running():  # its shell was forked, and may not have come to the sleep yet
+        assert time.monotonic() - began < 20
+        await asyncio.sleep(0.01)
+    assert not {"sleep 77 ", "sleep 79 "} & running()
+
+
+def running() -> set[str]:
+    """The command lines of all processes."""
+    found = set[str]()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found.add(path.read_text().replace("\0", " "))
+    return found
 
 
 async def sockets_belong_to_the_place(one: Place, other: Place) -> None:
