@@ -85,16 +85,16 @@ class ModelEc2:
                 case AttachEni(device_index, count, kind):
                     return Attached(action, self.attach(device_index, count, kind))
                 case ReleaseAddresses(eni, blocks):
-                    assert blocks
-                    assert set(blocks) <= self.held[eni]
-                    self.held[eni] -= set(blocks)
-                    self._spend(-sum(b.kind.addresses for b in blocks), BlockKind.SECONDARY_IP)
+                    gone = self.held[eni] & set(blocks)  # asked again, it may be done already
+                    self.held[eni] -= gone
+                    self._spend(-sum(b.kind.addresses for b in gone), BlockKind.SECONDARY_IP)
                     return Released(action)
                 case DetachEni(eni):
-                    assert not self.enis[eni].is_primary
-                    gone = self.held.pop(eni)
-                    del self.enis[eni]
-                    self._spend(-1 - sum(b.kind.addresses for b in gone), BlockKind.SECONDARY_IP)
+                    if eni in self.enis:
+                        assert not self.enis[eni].is_primary
+                        gone = self.held.pop(eni)
+                        del self.enis[eni]
+                        self._spend(-1 - sum(b.kind.addresses for b in gone), BlockKind.SECONDARY_IP)
                     return Detached(action)
         except Ec2SaysNoError as no:
             return Failed(action, Refusal(no.reason, "the model"))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.ipam.model_ec2 import Node, key, pod
@@ -359,21 +361,52 @@ def test_a_short_peak_of_free_addresses_is_no_surplus() -> None:
         assert plan(node) == ()
 
 
-def test_a_release_that_failed_leaves_all_as_it_was_and_is_tried_later() -> None:
+def with_a_surplus(now_idle: float) -> tuple[Node, ReleaseAddresses]:
     node = filled(WarmTargets(warm_ip=1), 3)
     for number in range(3):
         node.ipam.release(key(number), node.now)
-    before = node.ipam.numbers.total
     node.now += 30.0
     assert plan(node) == ()
-    node.now += 30.0
+    node.now += now_idle
     (action,) = plan(node)
-    fail(node, action, Reason.EC2_ERROR)
-    assert node.ipam.numbers.free == before
+    assert isinstance(action, ReleaseAddresses)
+    assert len(action.blocks) == 3
+    return node, action
+
+
+def test_a_release_that_ec2_refused_leaves_all_as_it_was_and_is_tried_later() -> None:
+    node, action = with_a_surplus(30.0)
+    fail(node, action, Reason.THROTTLED)
+    assert (node.ipam.numbers.total, node.ipam.numbers.free) == (4, 4)
     assert plan(node) == ()
-    outcomes = node.rest()
-    assert [type(o) for o in outcomes] == [Released]
+    assert [type(o) for o in node.rest()] == [Released]
     assert node.shape == (1, 1, 1)
+
+
+def test_what_ec2_may_have_taken_back_is_no_pods_until_that_is_known() -> None:
+    node, action = with_a_surplus(30.0)
+    node.ec2.perform(action)
+    fail(node, action, Reason.EC2_UNREACHABLE, "timed out")
+    assert (node.ipam.numbers.total, node.ipam.numbers.free) == (1, 1)
+    assert plan(node, waiting=0) == ()
+    at = node.ipam.next_event(node.now)
+    assert at is not None
+    node.now = at
+    assert plan(node) == (action,), "the same again"
+    do(node, action)
+    assert node.ipam.blocks(action.eni) == node.ec2.attached()[0].blocks
+    assert [type(o) for o in node.rest()] == []
+
+
+def test_what_was_on_its_way_back_and_comes_again_elsewhere_has_got_there() -> None:
+    node, action = with_a_surplus(30.0)
+    other = replace(node.ec2.attached()[0].eni, id=EniId("eni-other"), device_index=1, is_primary=False)
+    outcome = node.ec2.perform(action)
+    node.ipam.add_attached(AttachedEni(other, action.blocks[:2]), node.now)
+    assert node.ipam.blocks(other.id) == action.blocks[:2]
+    node.ipam.apply(outcome, node.now)
+    assert len(node.ipam.blocks(action.eni)) == 1
+    assert node.ipam.numbers.total == 3
 
 
 def test_an_eni_goes_when_it_is_a_minute_old_and_not_needed() -> None:
@@ -388,12 +421,31 @@ def test_an_eni_goes_when_it_is_a_minute_old_and_not_needed() -> None:
     (action,) = plan(node)
     assert action == DetachEni(list(node.ec2.enis)[2])
     assert node.ipam.numbers.free == 10
-    fail(node, action, Reason.EC2_ERROR)
+    fail(node, action, Reason.THROTTLED)
     assert plan(node) == ()
     assert node.ipam.numbers.free == 15
     outcomes = node.rest()
     assert [type(o) for o in outcomes] == [Detached, Detached]
     assert node.shape == (1, 5, 5)
+
+
+def test_an_eni_that_may_be_gone_is_not_used_and_its_place_is_waited_for() -> None:
+    node = filled(WarmTargets(warm_eni=1), 6)
+    for number in range(6):
+        node.ipam.release(key(number), node.now)
+    node.now += 60.0
+    (action,) = plan(node)
+    fail(node, action, Reason.EC2_ERROR, "detached, not deleted")
+    assert node.ipam.numbers.free == 10
+    for number in range(20, 30):
+        node.ipam.assign(key(number), pod(number), node.now)
+    assert plan(node, waiting=1) == ()
+    assert node.ipam.worth_waiting(node.now)
+    assert "is being detached" in node.ipam.refusal(node.now).detail
+    node.now += 2.0
+    assert plan(node, waiting=1) == (action,)
+    do(node, action)
+    assert [type(a) for a in plan(node, waiting=1)] == [AttachEni]
 
 
 def test_an_eni_with_a_cooling_address_stays() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.ipam.model_ec2 import Node, key, pod
-from vpccni.ipam.actions import Action, Failed, Outcome
+from vpccni.ipam.actions import Action, DetachEni, Failed, Outcome, ReleaseAddresses
 from vpccni.ipam.checkpoint import (
     Given,
     JournalEntry,
@@ -56,6 +58,10 @@ class Asked:
     action: Action
     outcome: Outcome | None = None
 
+    @property
+    def gives_back(self) -> bool:
+        return self.outcome is None and isinstance(self.action, ReleaseAddresses | DetachEni)
+
 
 class IpamMachine(RuleBasedStateMachine):
     node: Node
@@ -64,18 +70,21 @@ class IpamMachine(RuleBasedStateMachine):
         kind=st.sampled_from(BlockKind),
         warm=TARGETS,
         enis=st.integers(1, 3),
-        slots=st.integers(1, 4),
-        max_pods=st.sampled_from([5, 1000]),
-        spare=st.sampled_from([None, None, 0, 3, 20, 50]),
+        slots=st.integers(1, 6),
+        max_pods=st.sampled_from([1000, 1000, 5]),
+        pods=st.sets(PODS),
+        spare=st.sampled_from([None, None, None, None, 0, 3, 20, 50]),
         cooldown=st.sampled_from([30.0, 30.0, 0.0, 200.0]),
     )
     def begin(
         self,
+        *,
         kind: BlockKind,
         warm: WarmTargets,
         enis: int,
         slots: int,
         max_pods: int,
+        pods: set[int],
         spare: int | None,
         cooldown: float,
     ) -> None:
@@ -88,6 +97,9 @@ class IpamMachine(RuleBasedStateMachine):
         self.freed: dict[IPv4Address, float] = {}
         self.file = encode_checkpoint(snapshot((), ()))
         self.journal = b""
+        for _ in range(2):
+            self.ec2_is_quick(3)
+            self.add_many(pods)
 
     @property
     def ipam(self) -> Ipam:
@@ -170,10 +182,10 @@ class IpamMachine(RuleBasedStateMachine):
     @rule(rounds=st.integers(1, 4))
     def ec2_is_quick(self, rounds: int) -> None:
         for _ in range(rounds):
+            self.ask(waiting=0)
             while self.asked:
                 self.ec2_does(0)
                 self.agent_hears(0)
-            self.ask(waiting=0)
 
     @precondition(lambda self: any(not one.outcome for one in self.asked))
     @rule(which=NUMBERS, reason=st.sampled_from(FAILURES))
@@ -182,6 +194,15 @@ class IpamMachine(RuleBasedStateMachine):
         one = untold[which % len(untold)]
         self.asked.remove(one)
         self.ipam.apply(Failed(one.action, Refusal(reason)), self.node.now)
+
+    @precondition(lambda self: any(one.gives_back for one in self.asked))
+    @rule(which=NUMBERS)
+    def ec2_does_it_and_the_answer_is_lost(self, which: int) -> None:
+        releases = [one for one in self.asked if one.gives_back]
+        one = releases[which % len(releases)]
+        self.asked.remove(one)
+        self.node.ec2.perform(one.action)
+        self.ipam.apply(Failed(one.action, Refusal(Reason.EC2_UNREACHABLE)), self.node.now)
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 29.0, 31.0, 100.0]))
     def time_passes(self, seconds: float) -> None:
@@ -193,10 +214,12 @@ class IpamMachine(RuleBasedStateMachine):
         assert at is None or at > self.node.now
         self.node.now = at or self.node.now
 
-    @rule(events=st.integers(1, 5))
-    def only_the_clock_runs(self, events: int) -> None:
+    @rule(events=st.integers(1, 5), ec2_answers=st.booleans())
+    def nothing_comes_or_goes(self, events: int, *, ec2_answers: bool) -> None:
         for _ in range(events):
             self.ask(waiting=0)
+            if ec2_answers:
+                self.ec2_is_quick(1)
             self.time_passes_to_the_next_event()
         self.ask(waiting=0)
 
@@ -205,20 +228,23 @@ class IpamMachine(RuleBasedStateMachine):
         self.file = encode_checkpoint(snapshot(self.ipam.pool.assignments(), self.ipam.pool.cooling()))
         self.journal = b""
 
-    @rule(torn=st.integers(0, 80), gone=st.sets(PODS, max_size=3), all_done=st.booleans())
-    def restart(self, torn: int, gone: set[int], *, all_done: bool) -> None:
+    @rule(
+        torn=st.integers(0, 80), gone=st.sets(PODS, max_size=3), all_done=st.booleans(), toggle=st.booleans()
+    )
+    def restart(self, torn: int, gone: set[int], *, all_done: bool, toggle: bool) -> None:
         for one in self.asked:
             if one.outcome is None and all_done:
                 self.node.ec2.perform(one.action)
         self.asked = []
         old, now = self.ipam, self.node.now
         old.pool.advance(now)
+        kinds = {old.state.kind} ^ (set(BlockKind) if toggle else set())
         half_written = encode_entry(
             Given(Assignment(key(99), pod(99), IPv4Address("10.9.9.9"), next(iter(self.node.ec2.enis)), now))
         )
         checkpoint = apply_journal(decode_checkpoint(self.file), self.journal + half_written[:torn])
         self.node.ipam = Ipam(
-            old.state.limits, old.state.targets, kind=old.state.kind, cooldown=old.pool.cooldown
+            old.state.limits, old.state.targets, kind=kinds.pop(), cooldown=old.pool.cooldown
         )
         dead = {pod(number) for number in gone}
         restored = restore(self.ipam, self.node.ec2.attached(), checkpoint, lambda a: a.pod not in dead, now)
@@ -316,3 +342,73 @@ IpamMachine.TestCase.settings = settings(
     max_examples=250, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestIpamMachine = pytest.mark.timeout(300)(IpamMachine.TestCase)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_long_walks(seed: int) -> None:
+    """Hypothesis finds small stories; these are long ones, busy enough that ENIs come and go."""
+    draw = random.Random(seed)  # noqa: S311 -- the same walk in every run
+    machine = IpamMachine()
+    machine.begin(
+        kind=draw.choice(list(BlockKind)),
+        warm=WarmTargets(
+            draw.randrange(3), draw.choice([0, 0, 2, 9]), draw.choice([0, 0, 5, 20]), draw.randrange(3)
+        ),
+        enis=draw.randint(2, 4),
+        slots=draw.randint(2, 8),
+        max_pods=1000,
+        pods=set(),
+        spare=draw.choice([None, None, 40]),
+        cooldown=30.0,
+    )
+
+    def some(most: int) -> set[int]:
+        return set(draw.sample(range(40), draw.randrange(most)))
+
+    steps: list[tuple[int, Callable[[], None]]] = [
+        (6, lambda: machine.add_many(some(30))),
+        (2, lambda: machine.delete_all(some(12))),
+        (3, lambda: machine.delete(draw.randrange(40))),
+        (4, lambda: machine.ec2_is_quick(3)),
+        (4, lambda: machine.ask(draw.randrange(8))),
+        (6, lambda: machine.ec2_does(draw.randrange(8)) if machine.asked else None),
+        (
+            6,
+            lambda: machine.agent_hears(draw.randrange(8)) if any(a.outcome for a in machine.asked) else None,
+        ),
+        (
+            1,
+            lambda: (
+                machine.ec2_refuses(0, draw.choice(FAILURES))
+                if any(not a.outcome for a in machine.asked)
+                else None
+            ),
+        ),
+        (
+            2,
+            lambda: (
+                machine.ec2_does_it_and_the_answer_is_lost(0)
+                if any(one.gives_back for one in machine.asked)
+                else None
+            ),
+        ),
+        (4, lambda: machine.time_passes(draw.choice([0.5, 5.0, 31.0, 70.0]))),
+        (4, lambda: machine.nothing_comes_or_goes(draw.randrange(6), ec2_answers=draw.random() < 0.5)),
+        (
+            1,
+            lambda: machine.restart(
+                draw.randrange(80),
+                some(4),
+                all_done=draw.random() < 0.5,
+                toggle=draw.random() < 0.3,
+            ),
+        ),
+    ]
+    for _ in range(600):
+        draw.choices([step for _, step in steps], [weight for weight, _ in steps])[0]()
+        machine.every_pod_has_its_own_address_on_an_eni_that_holds_it()
+        machine.what_cools_stays_on_the_node()
+        machine.limits_are_kept()
+        machine.kept_counts_are_what_counting_gives()
+    assert len(machine.freed) > 10, "pods came and went"
+    machine.teardown()

@@ -101,7 +101,7 @@ def test_blocks_are_counted(kind: BlockKind, texts: list[str], inside: str) -> N
 
 def test_a_prefix_does_not_cover_an_address_that_is_held() -> None:
     pool = make("10.0.0.7/32", enis=2)
-    with pytest.raises(AddressHeldError, match=r"10\.0\.0\.7 of 10\.0\.0\.0/28 is in eni-1"):
+    with pytest.raises(AddressHeldError, match=r"10\.0\.0\.0/28 is in eni-1 already: it has 10\.0\.0\.7/32"):
         pool.add_block(TWO, block("10.0.0.0/28"))
     assert pool.blocks_of(TWO) == ()
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.ipam.model_ec2 import Node, key, pod
-from vpccni.ipam.actions import AssignAddresses, Failed
+from vpccni.ipam.actions import AssignAddresses, Failed, ReleaseAddresses
 from vpccni.ipam.pool import UnknownEniError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.reconcile import Differences, reconcile
@@ -92,3 +92,19 @@ def test_an_unknown_eni_is_not_made_up() -> None:
     node, seen = warm(1)
     with pytest.raises(UnknownEniError):
         reconcile(node.ipam, replace(seen, eni=replace(seen.eni, id=EniId("eni-9"))))
+
+
+def test_ec2s_word_settles_what_became_of_a_release() -> None:
+    node, _ = warm(3)
+    node.ipam.state.targets = WarmTargets(warm_ip=1)
+    node.ipam.plan(node.now)
+    node.now += 30.0
+    (action,) = node.ipam.plan(node.now)
+    assert isinstance(action, ReleaseAddresses)
+    node.ipam.apply(Failed(action, Refusal(Reason.EC2_ERROR)), node.now)
+    assert node.ipam.numbers.free == 1
+    seen = node.ec2.attached()[0]
+    found = reconcile(node.ipam, replace(seen, blocks=tuple(b for b in seen.blocks if b != action.blocks[0])))
+    assert found == Differences(removed=action.blocks[:1])
+    assert node.ipam.numbers.free == 2, "the other one is ours still"
+    assert node.ipam.state.under_way.in_doubt == ()

@@ -31,6 +31,9 @@ from vpccni.ipam.state import NodeState
 from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets
 from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId, Pod, SandboxKey, SubnetId
 
+REFUSED_FOR_SURE = frozenset({Reason.THROTTLED, Reason.NOT_AUTHORISED})
+"""EC2 said no before it did anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -131,7 +134,8 @@ class Ipam:
         `waiting` is how many ADDs found the pool empty: they are covered whatever the targets say.
         """
         self.pool.advance(now)
-        actions = self._begin(self._shrinking.leftovers(now))
+        actions = self._begin(self._shrinking.again(now))
+        actions += self._begin(self._shrinking.leftovers(now))
         growth = grow(self.state, now, waiting)
         actions += self._begin(growth.actions)
         if growth.short > 0 or growth.actions:
@@ -159,11 +163,13 @@ class Ipam:
                 self.add_attached(attached, now)
             case Released(action):
                 self.state.pauses.succeeded(ReleaseAddresses)
+                self.state.under_way.settle(action.eni)
                 self.state.full_enis.pop(action.eni, None)
-                for block in action.blocks:
+                for block in self._still_held(action):
                     self.pool.remove_block(action.eni, block)
             case Detached(action):
                 self.state.pauses.succeeded(DetachEni)
+                self.state.under_way.settle(action.eni)
                 self.state.full_enis.pop(action.eni, None)
                 self.pool.remove_eni(action.eni)
             case Failed(action, refusal):
@@ -189,13 +195,16 @@ class Ipam:
         return actions
 
     def _set_leaving(self, action: Action, *, leaving: bool) -> None:
-        """What is being given back is not assigned, and is again if EC2 does not take it."""
+        """What is being given back is not assigned, and is again if EC2 did not take it."""
         if isinstance(action, ReleaseAddresses | DetachEni):
-            blocks = (
-                action.blocks if isinstance(action, ReleaseAddresses) else self.pool.blocks_of(action.eni)
-            )
-            for block in blocks:
+            for block in self._still_held(action):
                 self.pool.set_leaving(action.eni, block, leaving=leaving)
+
+    def _still_held(self, action: ReleaseAddresses | DetachEni) -> tuple[Block, ...]:
+        """Its blocks that have not come again elsewhere while it was under way."""
+        if isinstance(action, DetachEni):
+            return self.pool.blocks_of(action.eni)
+        return tuple(block for block in action.blocks if self.pool.has_block(action.eni, block))
 
     def _add_blocks(self, eni: EniId, blocks: tuple[Block, ...]) -> None:
         refused: AddressHeldError | None = None
@@ -208,8 +217,14 @@ class Ipam:
             raise refused
 
     def _failed(self, action: Action, refusal: Refusal, now: float) -> None:
-        self._set_leaving(action, leaving=False)
-        if isinstance(action, AssignAddresses):
+        if isinstance(action, ReleaseAddresses | DetachEni):
+            if refusal.reason in REFUSED_FOR_SURE and not self.state.under_way.doubted(action.eni):
+                self._set_leaving(action, leaving=False)
+            else:
+                # EC2 may have done it. To a pod its addresses must not go before that is known: they may be another
+                # node's by now
+                self.state.under_way.doubt(action)
+        elif isinstance(action, AssignAddresses):
             if refusal.reason is Reason.IP_LIMIT:
                 # EC2 says that the ENI is full: our count is wrong, and asking again would not change its mind
                 self.state.full_enis[action.eni] = refusal

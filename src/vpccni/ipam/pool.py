@@ -115,16 +115,20 @@ class Pool:
     def add_block(self, eni_id: EniId, block: Block) -> None:
         """A block whose addresses may be assigned from now on, unless one is known to cool.
 
-        Raises UnknownEniError, AddressHeldError.
+        EC2 gives no address twice: what is on its way back and comes again, on whichever ENI, has got there before
+        we were told, and is taken out. Raises UnknownEniError, AddressHeldError.
         """
         holder = self._holder(eni_id)
         kind, first = block.kind, int(block.network.network_address)
         size = kind.addresses
-        for address in range(first, first + size):
-            if (other := self._slot_at(address)) is not None:
-                raise AddressHeldError(
-                    f"{IPv4Address(address)} of {block} is in {other.holder.eni.id} already"
-                )
+        there = {
+            slot.first: slot for a in range(first, first + size) if (slot := self._slot_at(a)) is not None
+        }
+        for other in there.values():
+            if not other.leaving:
+                raise AddressHeldError(f"{block} is in {other.holder.eni.id} already: it has {other.block}")
+        for other in there.values():
+            self.remove_block(other.holder.eni.id, other.block)
         tallies = (holder.tallies[kind], *((self._tallies[kind],) if holder.usable else ()))
         slot = Slot(block, holder, kind, tallies, first, size, fresh=(1 << size) - 1)
         for address in range(first, first + size):
@@ -341,6 +345,10 @@ class Pool:
     def eni_count(self) -> int:
         """ENIs, usable or not."""
         return len(self._holders)
+
+    def has_block(self, eni_id: EniId, block: Block) -> bool:
+        """Whether the ENI holds it, on its way back or not. Raises UnknownEniError."""
+        return block in self._holder(eni_id).slots
 
     def blocks_of(self, eni_id: EniId) -> tuple[Block, ...]:
         """What the ENI holds, those on their way back included. Raises UnknownEniError."""

@@ -27,13 +27,18 @@ class Differences:
 def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
     """Make the pool hold what EC2 says; None, and nothing done, while EC2 is changing the ENI on our behalf.
 
-    An ENI that was taken for full is asked again after this. Raises UnknownEniError.
+    After this an ENI that was taken for full is asked again, and it is known what EC2 made of a release that failed.
+    `seen` must be younger than the last outcome of this ENI. Raises UnknownEniError.
     """
     eni, pool = seen.eni.id, ipam.pool
     known = pool.blocks_of(eni)
-    if ipam.state.under_way.on(eni) is not None:
+    if not ipam.state.under_way.told(eni):
         return None
+    ipam.state.under_way.settle(eni)
     ipam.state.full_enis.pop(eni, None)
+    for block in known:
+        if block in seen.blocks:
+            pool.set_leaving(eni, block, leaving=False)
     added: list[Block] = []
     elsewhere: list[Block] = []
     for block in seen.blocks:

@@ -28,6 +28,11 @@ class Shrinking:
         """The pool is short of addresses: what comes after that is a new surplus."""
         self._over_since = None
 
+    def again(self, now: float) -> list[Action]:
+        """What EC2 may or may not have done."""
+        pauses = self._state.pauses
+        return [action for action in self._state.under_way.in_doubt if not pauses.on(type(action), now)]
+
     def leftovers(self, now: float) -> list[Action]:
         """Give back what the other mode left: no new pod gets it, and it takes the active mode's slots."""
         other = _other(self._state.kind)

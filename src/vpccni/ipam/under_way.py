@@ -1,8 +1,8 @@
-"""What EC2 has been asked for and has not answered yet."""
+"""What EC2 has been asked for and has not answered yet, or not so that we know whether it did it."""
 
 from __future__ import annotations
 
-from vpccni.ipam.actions import Action, AssignAddresses, AttachEni, DetachEni
+from vpccni.ipam.actions import Action, AssignAddresses, AttachEni, DetachEni, ReleaseAddresses
 from vpccni.ipam.values import EniId
 
 
@@ -16,6 +16,7 @@ class UnderWay:
     def __init__(self) -> None:
         self._by_eni: dict[EniId, Action] = {}
         self._attach: AttachEni | None = None
+        self._in_doubt: dict[EniId, ReleaseAddresses | DetachEni] = {}
 
     def begin(self, action: Action) -> None:
         """It was given out."""
@@ -35,9 +36,30 @@ class UnderWay:
             raise NotUnderWayError(f"{action} is not under way")
         del self._by_eni[action.eni]
 
+    def doubt(self, action: ReleaseAddresses | DetachEni) -> None:
+        """It was reported as failed, but EC2 may have done it, this time or before: it must be begun again."""
+        self._in_doubt[action.eni] = action
+
+    def settle(self, eni: EniId) -> None:
+        """What EC2 did to the ENI is known now."""
+        self._in_doubt.pop(eni, None)
+
+    @property
+    def in_doubt(self) -> tuple[ReleaseAddresses | DetachEni, ...]:
+        """Actions to be begun again; nothing else can be done to their ENIs."""
+        return tuple(action for eni, action in self._in_doubt.items() if eni not in self._by_eni)
+
+    def doubted(self, eni: EniId) -> bool:
+        """Whether EC2 may have done something to the ENI that it was reported not to have done."""
+        return eni in self._in_doubt
+
     def on(self, eni: EniId) -> Action | None:
-        """What is being done to the ENI."""
-        return self._by_eni.get(eni)
+        """What is being done to the ENI, or must be done again."""
+        return self._by_eni.get(eni) or self._in_doubt.get(eni)
+
+    def told(self, eni: EniId) -> bool:
+        """Whether EC2 is not doing anything to the ENI that we asked for."""
+        return eni not in self._by_eni
 
     @property
     def attaching(self) -> bool:
@@ -47,7 +69,7 @@ class UnderWay:
     @property
     def detaching(self) -> bool:
         """Whether an ENI is being taken away."""
-        return any(isinstance(action, DetachEni) for action in self._by_eni.values())
+        return any(isinstance(a, DetachEni) for a in (*self._by_eni.values(), *self._in_doubt.values()))
 
     @property
     def blocks(self) -> int:
