@@ -27,7 +27,9 @@ from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.actions import Action, Attached, Detached, Failed, Outcome
 from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
 from vpccni.ipam.decide import Ipam
+from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.under_way import NotUnderWayError
 from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Pod
 
 log = logging.getLogger(__name__)
@@ -300,7 +302,11 @@ class Agent:
             log.warning("pool: %s failed: %s. %s", kind, outcome.refusal, outcome.refusal.reason.advice)
         if not isinstance(outcome, Failed):
             log.info("pool: done: %s", outcome)
-        self.ipam.apply(outcome, self._clock())
+        try:
+            self.ipam.apply(outcome, self._clock())
+        except (PoolError, NotUnderWayError):
+            # whoever waits must be woken all the same, and the next action begun
+            log.exception("EC2 did what the pool cannot follow: %s", outcome)
         self._wake()
         self.kick()
 

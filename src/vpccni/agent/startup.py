@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
+from zlib import crc32
 
 from vpccni import VERSION
 from vpccni.agent import pending
@@ -31,7 +32,7 @@ from vpccni.agent.store import Store
 from vpccni.agent.wire import PluginServer
 from vpccni.aws.errors import Ec2Error
 from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_facts
-from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, snapshot
+from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, NewerCheckpointError, snapshot
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.limits import InstanceLimits, known_limits
 from vpccni.ipam.restore import restore
@@ -116,7 +117,7 @@ class Startup:
         self, host: KernelHost, cloud: NodeCloud, limits: InstanceLimits, attached: tuple[AttachedEni, ...]
     ) -> Agent:
         self.service.phase = "restoring the assignments"
-        ipam = self._ipam(limits)
+        ipam = self._ipam(limits, attached[0].eni.id)
         checkpoint = self._checkpoint()
         links = await host.live_links()
         now = self.clock()
@@ -158,15 +159,20 @@ class Startup:
         await pending.work_off(agent, run_dir)
         return agent
 
-    def _ipam(self, limits: InstanceLimits) -> Ipam:
+    def _ipam(self, limits: InstanceLimits, primary: EniId) -> Ipam:
         most = min(limits.max_enis, self.settings.max_enis or limits.max_enis)
         node = NodeLimits(max_enis=most, slots_per_eni=limits.slots_per_eni, max_pods=limits.max_pods())
-        return Ipam(node, self.settings.warm, cooldown=self.settings.cooldown)
+        # each node's own: after a throttling they must not all come back together
+        return Ipam(node, self.settings.warm, cooldown=self.settings.cooldown, seed=crc32(primary.encode()))
 
     def _checkpoint(self) -> Checkpoint:
         """What the last run left. A file that cannot be read is put aside, not trusted and not lost."""
         try:
             return self.store.load()
+        except NewerCheckpointError as error:
+            # starting empty beside pods that a newer agent knows could give one address to two of them
+            log.critical("%s: %s", self.settings.checkpoint, error)
+            raise SystemExit(1) from error
         except CheckpointError as error:
             aside = self.settings.checkpoint.with_suffix(".unreadable")
             log.error("%s: %s. It is moved to %s; pods that run are known again at their next ADD or DEL",
