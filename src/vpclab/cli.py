@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from vpclab.lab.state import LabError, labs, running
+from vpclab.lab.client import ask
+from vpclab.lab.state import LabError, labs, must_be_root, running
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,11 +31,30 @@ def plain_errors(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
+            must_be_root()
             return function(*args, **kwargs)
         except LabError as error:
             raise click.ClickException(str(error)) from None
 
     return guarded
+
+
+@contextmanager
+def signals_are_exits() -> Iterator[None]:
+    """Whoever ends us by a signal gets what was begun cleaned up, as with Ctrl-C."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        for each in ended_by:
+            signal.signal(each, signal.SIG_IGN)  # the clean-up is not interrupted
+        sys.exit(128 + number)
+
+    ended_by = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, leave) for number in ended_by}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,6 +67,24 @@ def _environment(_: click.Context, __: click.Parameter, values: tuple[str, ...])
         if "=" not in value or value.startswith("="):
             raise click.BadParameter(f"{value!r} is not KEY=VALUE")
     return dict(value.split("=", 1) for value in values)
+
+
+def _ports(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [_port(value) for value in values]
+
+
+def _port(value: str) -> dict[str, Any]:
+    """A port mapping as the portmap plugin takes it."""
+    numbers, _, protocol = value.partition("/")
+    host, _, inside = numbers.partition(":")
+    protocol = protocol or "tcp"
+    if (
+        protocol not in {"tcp", "udp"}
+        or not (host.isdecimal() and inside.isdecimal())
+        or not (0 < int(host) < 1 << 16 and 0 < int(inside) < 1 << 16)
+    ):
+        raise click.BadParameter(f"{value!r} is not HOST:POD or HOST:POD/udp with ports from 1 to 65535")
+    return {"hostPort": int(host), "containerPort": int(inside), "protocol": protocol}
 
 
 @main.command()
@@ -66,7 +105,8 @@ def up(name: str, nodes: int, instance_type: str, env: dict[str, str], delays: s
 
     if known_limits(instance_type) is None:
         raise LabError(f"there is no instance type {instance_type}; try t3.medium, m5.large, c5.4xlarge")
-    start(name, nodes, instance_type, env, delays, click.echo)
+    with signals_are_exits():
+        start(name, nodes, instance_type, env, delays, click.echo)
     click.echo(f"lab {name} is ready: vpc-lab status, vpc-lab pod add web, vpc-lab shell, vpc-lab down")
 
 
@@ -91,7 +131,6 @@ def down(name: str, *, every: bool) -> None:
 @plain_errors
 def status(name: str, output: str) -> None:
     """Show the machines, their ENIs and addresses, and the pods."""
-    from vpclab.lab.control import ask  # noqa: PLC0415
     from vpclab.lab.show import status_text  # noqa: PLC0415
 
     found = ask(running(name).control, "status")
@@ -104,7 +143,10 @@ def status(name: str, output: str) -> None:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @plain_errors
 def run(name: str, where: str, command: tuple[str, ...]) -> None:
-    """Run a command on a node, in a pod, on the bastion, or in the internet: vpc-lab exec node1 -- ip rule."""
+    """Run a command in a part of the lab: vpc-lab exec node1 -- ip rule.
+
+    WHERE is a node, a pod (NAME or NAMESPACE/NAME), bastion, internet, router or igw.
+    """
     sys.exit(_run_in(name, where, command))
 
 
@@ -127,10 +169,21 @@ def pod() -> None:
 @click.argument("pod_name")
 @click.option("--node", help="Which node; the emptiest if not given.")
 @click.option("--namespace", default="default", show_default=True, help="The pod's namespace.")
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="HOST:POD[/PROTOCOL]",
+    callback=_ports,
+    help="A port of the node that leads to the pod (the portmap plugin), like 8080:80 or 53:53/udp.",
+)
 @plain_errors
-def pod_add(name: str, output: str, pod_name: str, node: str | None, namespace: str) -> None:
+def pod_add(
+    name: str, output: str, pod_name: str, node: str | None, namespace: str, ports: list[dict[str, Any]]
+) -> None:
     """Run a pod."""
-    _show_pod(_ask(name, "pod-add", name=pod_name, node=node, namespace=namespace), output)
+    found = _ask(name, "pod-add", name=pod_name, node=node, namespace=namespace, ports=ports)
+    _show_pod(found, output)
 
 
 @pod.command("del")
@@ -203,12 +256,12 @@ def demo(*, keep: bool) -> None:
     """Show on a lab of its own that pods get VPC addresses and talk; exit 0 only if all of it held."""
     from vpclab.demo.demo import run_demo  # noqa: PLC0415
 
-    sys.exit(0 if run_demo(keep=keep) else 1)
+    with signals_are_exits():
+        held = run_demo(keep=keep)
+    sys.exit(0 if held else 1)
 
 
 def _ask(lab: str, op: str, **parameters: Any) -> Any:
-    from vpclab.lab.control import ask  # noqa: PLC0415
-
     return ask(running(lab).control, op, **parameters)
 
 
@@ -223,11 +276,6 @@ def _show_pod(found: dict[str, Any], output: str) -> None:
 
 
 def _run_in(lab: str, where: str, command: tuple[str, ...]) -> int:
-    from vpclab.lab.start import enter_command  # noqa: PLC0415
+    from vpclab.lab.enter import run_inside  # noqa: PLC0415
 
-    state = running(lab)
-    way = _ask(lab, "way-in", name=where)
-    try:
-        return subprocess.run([*enter_command(state, way), *command], check=False).returncode
-    except KeyboardInterrupt:
-        return 130
+    return run_inside(running(lab), _ask(lab, "way-in", name=where), command)

@@ -97,7 +97,7 @@ def test_unknown_names_are_told_what_there_is(start_lab: StartLab) -> None:
         (("exec", "nobody", "--", "true"), "known: bastion, default/web, igw, internet, node1, router"),
         (("pod", "add", "x", "--node", "node9"), "there is no node node9; known: node1"),
         (("pod", "del", "x"), "there is no pod x; known: default/web"),
-        (("pod", "add", "web"), "pod default/web is running already"),
+        (("pod", "add", "web"), "pod default/web is running or coming up already"),
         (("agent", "kill", "node9"), "known: node1"),
     ):
         done = lab(*arguments, check=False)

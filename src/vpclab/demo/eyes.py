@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import IO, Any
 from urllib.parse import urlencode
 
-from vpclab.lab.control import ask
-from vpclab.lab.start import enter_command
+from vpclab.lab.client import ask
+from vpclab.lab.enter import enter_command
 from vpclab.lab.state import LabError, LabState
 
 NAMESPACE = "{http://ec2.amazonaws.com/doc/2016-11-15/}"

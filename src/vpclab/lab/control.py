@@ -1,18 +1,17 @@
-"""What one asks of a running lab: JSON lines over a unix socket, one request a connection."""
+"""What one may ask of a running lab: JSON lines over a unix socket, one request a connection."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from vpclab.lab.lab import Lab
 from vpclab.lab.state import LabError
-from vpclab.node.runtime import CniError
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Lab, dict[str, Any]], Awaitable[Any]]
@@ -23,11 +22,11 @@ async def _status(lab: Lab, _: dict[str, Any]) -> Any:
 
 
 async def _pods(lab: Lab, _: dict[str, Any]) -> Any:
-    return lab.pods()
+    return lab.status()["pods"]
 
 
 async def _pod_add(lab: Lab, p: dict[str, Any]) -> Any:
-    return await lab.add_pod(p["name"], p["namespace"], p.get("node"))
+    return await lab.add_pod(p["name"], p["namespace"], p.get("node"), p.get("ports", ()))
 
 
 async def _pod_del(lab: Lab, p: dict[str, Any]) -> Any:
@@ -35,11 +34,7 @@ async def _pod_del(lab: Lab, p: dict[str, Any]) -> Any:
 
 
 async def _pod_check(lab: Lab, p: dict[str, Any]) -> Any:
-    node, record = lab.find_pod(p["name"])
-    try:
-        await node.runtime.check(record.sandbox)
-    except CniError as error:
-        raise LabError(f"pod {p['name']} on {node.name}: {error}") from error
+    await lab.pods.check(p["name"], p.get("namespace"))
     return {}
 
 
@@ -87,35 +82,18 @@ async def serve_control(lab: Lab, path: Path) -> asyncio.Server:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             request = json.loads(await reader.readline())
-            reply = {"result": await HANDLERS[request.pop("op")](lab, request)}
+            handler = HANDLERS.get(request.pop("op"))
+            if handler is None:
+                raise LabError("this lab is of another version of vpc-lab: end it and start it anew")
+            reply = {"result": await handler(lab, request)}
         except LabError as error:
             reply = {"error": str(error)}
         except Exception as error:
             log.exception("a request failed")
             reply = {"error": f"the lab failed in a way it does not know: {error!r}; see its daemon.log"}
-        writer.write(json.dumps(reply).encode() + b"\n")
-        await writer.drain()
+        with contextlib.suppress(ConnectionError):  # who asked may be gone; what was asked is done
+            writer.write(json.dumps(reply).encode() + b"\n")
+            await writer.drain()
         writer.close()
 
     return await asyncio.start_unix_server(answer, str(path), limit=1 << 20)
-
-
-def ask(path: Path, op: str, **parameters: Any) -> Any:
-    """Ask a running lab. Raises LabError with its answer if that is no."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect(str(path))
-        except OSError as error:
-            raise LabError(
-                f"the lab's daemon does not answer on {path}: {error}; see daemon.log beside it"
-            ) from None
-        connection.sendall(json.dumps({"op": op, **parameters}).encode() + b"\n")
-        reply = b""
-        while chunk := connection.recv(1 << 16):
-            reply += chunk
-    if not reply:
-        raise LabError("the lab's daemon went away before it answered; see its daemon.log")
-    answer = json.loads(reply)
-    if "error" in answer:
-        raise LabError(answer["error"])
-    return answer["result"]

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -15,10 +14,23 @@ from typing import Any
 
 from vpclab.aws import CallLog, Serving, ec2_app, imds_app, serve
 from vpclab.fabric import AWS_API, IMDS, Fabric, Place
+from vpclab.lab.pods import LabPods
 from vpclab.lab.state import LabError, known_names
-from vpclab.node.node import Machine, Node, PodRecord, boot_machine, configure_network, make_node
-from vpclab.node.runtime import CniError
+from vpclab.lab.view import lab_view, pod_view
+from vpclab.node import (
+    AgentProcess,
+    Machine,
+    Node,
+    NodeNotReadyError,
+    Runtime,
+    agent_environment,
+    boot_place,
+    configure_network,
+    install_image,
+    write_hosts,
+)
 from vpclab.region import Delays, Region, launch_bastion, launch_node, study_region
+from vpclab.region.values import Instance
 
 Progress = Callable[[str], None]
 NO_DELAYS = Delays(attach=(0.0, 0.0), detach=(0.0, 0.0))
@@ -50,6 +62,7 @@ class Lab:
         self._servers: list[Serving] = []
         self._follower: asyncio.Task[None] | None = None
         self.machines: dict[str, Machine] = {}
+        self.pods = LabPods(lambda: self.nodes)
 
     @property
     def nodes(self) -> dict[str, Node]:
@@ -68,41 +81,53 @@ class Lab:
         await self.fabric.start(self.region.vpcs.values())
         await self._serve()
         say("the VPC's router, the internet gateway and AWS's API are up")
-        names = ["bastion", *(f"node{number}" for number in range(1, self.settings.nodes + 1))]
-        instances = [launch_bastion(self.region, self.study)]
-        instances += [
-            launch_node(self.region, self.study, index, self.settings.instance_type)
-            for index in range(self.settings.nodes)
-        ]
-        machines = await asyncio.gather(
-            *(
-                boot_machine(name, instance.id, self.region, self._directory / "machines" / name)
-                for name, instance in zip(names, instances, strict=True)
-            )
+        await self._boot()
+        say(f"{len(self.machines)} instances have booted: {', '.join(self.machines)}")
+        self._follower = asyncio.get_running_loop().create_task(
+            self.fabric.follow(self.region, self._changes())
         )
-        for machine, instance in zip(machines, instances, strict=True):
-            self.machines[machine.name] = machine
-            await self.fabric.add_instance(instance, machine.place)
-        await self.fabric.sync(self.region)
-        await asyncio.gather(*(configure_network(machine, self.region) for machine in machines))
-        say(f"{len(machines)} instances have booted: {', '.join(names)}")
-        self._follower = asyncio.get_running_loop().create_task(self._follow())
-        for name in names[1:]:
-            node = await make_node(self.machines[name], self.region, self.settings.env)
-            self.machines[name] = node
-            node.start_agent()
+        for node in self.nodes.values():
+            await install_image(node.place)
+            node.agent.start()
         for node in self.nodes.values():
             try:
                 await node.wait_ready()
-            except TimeoutError:
-                raise LabError(await self._why_not_ready(node)) from None
+            except NodeNotReadyError as error:
+                raise LabError(str(error)) from error
             say(f"{node.name} is ready")
 
     async def down(self) -> None:
         """End what was started; the namespaces go with this process."""
         if self._follower is not None:
             self._follower.cancel()
-        await asyncio.gather(*(node.stop_agent(signal.SIGKILL) for node in self.nodes.values()))
+        await asyncio.gather(*(node.agent.stop(signal.SIGKILL) for node in self.nodes.values()))
+
+    async def _boot(self) -> None:
+        instances = {"bastion": launch_bastion(self.region, self.study)}
+        for index in range(self.settings.nodes):
+            instance = launch_node(self.region, self.study, index, self.settings.instance_type)
+            instances[f"node{index + 1}"] = instance
+        root = self._directory / "machines"
+        places = await asyncio.gather(*(boot_place(name, root / name) for name in instances))
+        for place, instance in zip(places, instances.values(), strict=True):
+            self.machines[place.name] = self._machine(place, instance)
+            await self.fabric.add_instance(instance, place)
+        await self.fabric.sync(self.region)
+        addresses = [
+            (self.region.enis_of(machine.instance_id)[0].primary, machine.name)
+            for machine in self.machines.values()
+        ]
+        await asyncio.gather(
+            *(configure_network(m.place, m.instance_id, self.region) for m in self.machines.values()),
+            *(write_hosts(place, self.region.name, addresses) for place in places),
+        )
+
+    def _machine(self, place: Place, instance: Instance) -> Machine:
+        if place.name == "bastion":
+            return Machine(place.name, instance.id, place)
+        environment = agent_environment(place.name, self.region.name, self.settings.env)
+        agent = AgentProcess(place, environment)
+        return Node(place.name, instance.id, place, agent, Runtime(place))
 
     async def _serve(self) -> None:
         api = ec2_app(
@@ -113,8 +138,8 @@ class Lab:
         for place, address, app in ((places["router"], IMDS, imds), (places["internet"], AWS_API, api)):
             self._servers.append(await serve(app, await place.listen(address, 80)))
 
-    async def _follow(self) -> None:
-        """Keep the packets as the region says, whatever changes it: an API call, or time."""
+    async def _changes(self) -> AsyncIterator[None]:
+        """An item whenever the region has changed, by an API call or by time passing."""
         while True:
             due = self.region.next_due()
             wait = None if due is None else max(0.0, due - time.time())
@@ -124,7 +149,7 @@ class Lab:
             self._stir.clear()
             self.region.advance(time.time())
             if self.region.drain_changes():
-                await self.fabric.sync(self.region)
+                yield
 
     def _instance_of(self, client: str) -> str | None:
         """Whose a private or public address is."""
@@ -136,20 +161,7 @@ class Lab:
                 return eni.attachment.instance_id
         return None
 
-    async def _why_not_ready(self, node: Node) -> str:
-        def tail() -> str:
-            lines: list[str] = []
-            for name in ("ipamd.log", "agent.stderr"):
-                path = Path("/var/log/aws-routed-eni") / name
-                if path.exists():
-                    lines += path.read_text(errors="replace").splitlines()[-8:]
-            return "\n".join(lines)
-
-        return (
-            f"{node.name} did not become ready; the last lines of its agent:\n{await node.place.call(tail)}"
-        )
-
-    # --- pods -----------------------------------------------------------------------------------------------
+    # --- what one asks of it ----------------------------------------------------------------------------------
 
     def node(self, name: str) -> Node:
         """A node by name. Raises LabError."""
@@ -157,131 +169,35 @@ class Lab:
             raise known_names("node", name, self.nodes)
         return self.nodes[name]
 
-    def find_pod(self, name: str, namespace: str | None = None) -> tuple[Node, PodRecord]:
-        """A pod by name, or by namespace/name. Raises LabError."""
-        if "/" in name:
-            namespace, name = name.split("/", 1)
-        found = [
-            (node, record)
-            for node in self.nodes.values()
-            for (space, pod), record in node.pods.items()
-            if pod == name and namespace in {None, space}
-        ]
-        if not found:
-            every = [f"{space}/{pod}" for node in self.nodes.values() for space, pod in node.pods]
-            raise known_names("pod", name, every)
-        if len(found) > 1:
-            raise LabError(f"there is more than one pod {name}: say namespace/{name}")
-        return found[0]
-
-    async def add_pod(self, name: str, namespace: str, node_name: str | None) -> dict[str, Any]:
-        """Run a pod on a node, the emptiest if none is named. Raises LabError."""
-        if any((namespace, name) in node.pods for node in self.nodes.values()):
-            raise LabError(f"pod {namespace}/{name} is running already")
-        node = self.node(node_name) if node_name else min(self.nodes.values(), key=lambda n: len(n.pods))
-        try:
-            record = await node.add_pod(namespace, name)
-        except CniError as error:
-            raise LabError(f"pod {namespace}/{name} on {node.name}: {error}") from error
-        return self.pod_view(node, record)
+    async def add_pod(
+        self, name: str, namespace: str, node_name: str | None, ports: Iterable[Mapping[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """Run a pod, on the emptiest node if none is named. Raises LabError."""
+        return pod_view(self.region, *await self.pods.add(name, namespace, node_name, ports))
 
     async def delete_pod(self, name: str, namespace: str | None) -> dict[str, Any]:
         """End a pod. Raises LabError."""
-        node, record = self.find_pod(name, namespace)
-        view = self.pod_view(node, record)
-        try:
-            await node.delete_pod(record.sandbox.namespace, record.sandbox.name)
-        except CniError as error:
-            raise LabError(f"pod {name} on {node.name}: {error}") from error
+        view = pod_view(self.region, *self.pods.find(name, namespace))
+        await self.pods.delete(name, namespace)
         return view
-
-    # --- what there is ----------------------------------------------------------------------------------------
-
-    def pod_view(self, node: Node, record: PodRecord) -> dict[str, Any]:
-        """A pod as a person is told of it."""
-        address = IPv4Address(record.address)
-        enis = [
-            eni for eni in self.region.enis_of(node.instance_id) if any(address in n for n in eni.networks)
-        ]
-        return {
-            "namespace": record.sandbox.namespace,
-            "name": record.sandbox.name,
-            "node": node.name,
-            "ip": record.address,
-            "eni": enis[0].id if enis else None,
-            "device": f"eth{enis[0].attachment.device_index}" if enis and enis[0].attachment else None,
-            "hostVeth": record.host_veth,
-        }
-
-    def pods(self) -> list[dict[str, Any]]:
-        """Every pod."""
-        return [self.pod_view(node, record) for node in self.nodes.values() for record in node.pods.values()]
 
     def status(self) -> dict[str, Any]:
         """Everything, from EC2's view."""
-        calls: Counter[str] = Counter()
-        for (action, _), count in self.calls.counts.items():
-            calls[action] += count
-        return {
-            "name": self.settings.name,
-            "region": self.region.name,
-            "vpc": str(self.study.vpc.cidrs[0]),
-            "subnets": [
-                {
-                    "id": subnet.id,
-                    "zone": subnet.zone,
-                    "cidr": str(subnet.cidr),
-                    "free": self.region.free_addresses(subnet.id),
-                }
-                for subnet in self.region.subnets.values()
-            ],
-            "machines": [self._machine_view(machine) for machine in self.machines.values()],
-            "pods": self.pods(),
-            "ec2Calls": dict(sorted(calls.items())),
-        }
+        return lab_view(self.settings.name, self.region, self.machines.values(), self.calls)
 
-    def _machine_view(self, machine: Machine) -> dict[str, Any]:
-        instance = self.region.instances[machine.instance_id]
-        enis = self.region.enis_of(machine.instance_id)
-        view: dict[str, Any] = {
-            "name": machine.name,
-            "instanceId": machine.instance_id,
-            "type": instance.type,
-            "zone": instance.zone,
-            "privateIp": str(enis[0].primary),
-            "publicIp": str(enis[0].public_ip) if enis[0].public_ip else None,
-            "enis": [
-                {
-                    "id": eni.id,
-                    "device": f"eth{eni.attachment.device_index}" if eni.attachment else None,
-                    "status": eni.status.value,
-                    "primary": str(eni.primary),
-                    "secondary": [str(address) for address in eni.secondary],
-                    "prefixes": [str(prefix) for prefix in eni.prefixes],
-                }
-                for eni in enis
-            ],
-        }
-        if isinstance(machine, Node):
-            view["agent"] = {"pid": machine.agent_pid, "starts": machine.starts}
-            view["pods"] = len(machine.pods)
-        return view
-
-    def way_in(self, name: str) -> dict[str, Any]:
-        """How a process outside enters a machine, a pod, or a part of the fabric. Raises LabError."""
-        parts: dict[str, Place] = {
+    def way_in(self, name: str) -> dict[str, int]:
+        """The daemon's descriptors of a machine's, a pod's or a part of the fabric's namespaces. Raises LabError."""
+        places: dict[str, Place] = {
             **self.fabric.places,
             **{machine.name: machine.place for machine in self.machines.values()},
         }
-        if name in parts:
-            namespaces = parts[name].namespaces
-            return {"net": namespaces.net, "mount": namespaces.mount, "uts": namespaces.uts}
-        try:
-            node, record = self.find_pod(name)
-        except LabError as error:
-            raise known_names(
-                "machine or pod", name, [*parts, *(f"{p['namespace']}/{p['name']}" for p in self.pods())]
-            ) from error
+        if name in places:
+            inside = places[name].namespaces
+            return {"net": inside.net, "mount": inside.mount, "uts": inside.uts}
+        known = self.pods.names()
+        if name not in known and all(name != pod.partition("/")[2] for pod in known):
+            raise known_names("machine or pod", name, [*places, *known])
+        node, record = self.pods.find(name)
         return {
             "net": record.netns_fd,
             "mount": node.place.namespaces.mount,
@@ -290,15 +206,13 @@ class Lab:
 
     async def kill_agent(self, name: str, number: int, *, start: bool) -> dict[str, Any]:
         """End a node's agent with a signal; start it again or leave it down. Raises LabError."""
-        node = self.node(name)
-        await node.stop_agent(number)
+        agent = self.node(name).agent
+        await agent.stop(number)
         if start:
-            node.start_agent()
+            agent.start()
         return {"node": name, "running": start}
 
     def start_agent(self, name: str) -> dict[str, Any]:
         """Start a node's agent that was left down. Raises LabError."""
-        node = self.node(name)
-        if node.agent_pid is None:
-            node.start_agent()
+        self.node(name).agent.start()
         return {"node": name, "running": True}

@@ -74,4 +74,7 @@ def _agent(machine: dict[str, Any]) -> str | None:
     agent = machine.get("agent")
     if agent is None:
         return None
-    return "down" if agent["pid"] is None else f"up ({agent['starts']})" if agent["starts"] > 1 else "up"
+    if agent["pid"] is None:
+        how = f" ({agent['lastEnd']})" if agent["lastEnd"] else ""
+        return ("starting again" if agent["wanted"] else "down") + how
+    return "up" if agent["starts"] == 1 else f"up ({agent['starts']} starts, last {agent['lastEnd']})"

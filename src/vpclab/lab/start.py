@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from vpclab.lab.state import LabError, LabState
+from vpclab.lab.state import LabError, LabState, must_be_root
 
-TOOLS = ("ip", "nft", "iptables", "iptables-save", "iptables-restore", "nsenter", "setpriv")
+TOOLS: Mapping[str, str] = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "iptables-save": "iptables",
+    "iptables-restore": "iptables",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+}
+"""What a lab runs, and the Debian package that has it."""
 
 
-def must_be_able() -> None:
-    """Raises LabError if this machine or this user cannot run a lab."""
-    if os.geteuid() != 0:
-        raise LabError("a lab makes network namespaces: run it as root")
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+def must_be_able(tools: Mapping[str, str] = TOOLS) -> None:
+    """Raises LabError if this user or this machine cannot run a lab."""
+    must_be_root()
+    missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
-        raise LabError(
-            f"not installed: {', '.join(missing)}; on Debian: apt-get install iproute2 nftables iptables util-linux"
-        )
+        packages = " ".join(sorted({tools[tool] for tool in missing}))
+        raise LabError(f"not installed: {', '.join(missing)}; on Debian: apt-get install {packages}")
 
 
 def up(
@@ -33,7 +39,19 @@ def up(
     delays: str,
     progress: Callable[[str], None],
 ) -> LabState:
-    """Start a lab and wait until it is ready. Raises LabError, and then nothing is left of it."""
+    """Start a lab and wait until it is ready.
+
+    Args:
+        name: of the lab.
+        nodes: how many.
+        instance_type: the nodes'.
+        env: the agents' environment, beside what every lab sets.
+        delays: "real" for EC2's own, "none".
+        progress: is told each step, in words.
+
+    Raises:
+        LabError: it did not come up; nothing is left of it. The same holds for any other exception.
+    """
     must_be_able()
     state = LabState(name)
     state.claim()
@@ -68,22 +86,8 @@ def _start(state: LabState, asked: str, progress: Callable[[str], None]) -> None
             if "error" in said:
                 raise LabError(f"lab {state.name} did not come up: {said['error']}")
             if said.get("ready"):
+                daemon.wait()  # it has left its work to a child, which is the lab
                 return
+    daemon.wait()
     text = state.log.read_text(errors="replace").strip().splitlines()[-5:]
     raise LabError(f"lab {state.name} ended while it was coming up:\n" + "\n".join(text))
-
-
-def enter_command(state: LabState, way: Mapping[str, int]) -> list[str]:
-    """The start of a command line that runs inside a part of the lab."""
-    pid = state.pid()
-    if pid is None:
-        raise LabError(f"lab {state.name} is not running")
-    fds = f"/proc/{pid}/fd"
-    return [
-        "nsenter",
-        f"--net={fds}/{way['net']}",
-        f"--mount={fds}/{way['mount']}",
-        f"--uts={fds}/{way['uts']}",
-        f"--pid=/proc/{pid}/ns/pid",
-        "--",
-    ]

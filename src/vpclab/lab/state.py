@@ -23,6 +23,12 @@ class LabError(Exception):
     """What a person asked for can't be done; the message says why and what to do."""
 
 
+def must_be_root() -> None:
+    """Raises LabError for a user who can't see or make labs."""
+    if os.geteuid() != 0:
+        raise LabError("a lab is made of network namespaces, which only root may make and enter: use sudo")
+
+
 @dataclass(frozen=True, slots=True)
 class LabState:
     """One lab's directory."""
@@ -104,13 +110,22 @@ def labs() -> tuple[LabState, ...]:
 
 
 def running(name: str) -> LabState:
-    """The lab of that name. Raises LabError if it does not run."""
+    """The lab of that name.
+
+    Raises:
+        LabError: it does not run.
+    """
     state = LabState(name)
-    if state.pid() is None:
-        others = ", ".join(lab.name for lab in labs() if lab.pid() is not None)
-        known = f"running: {others}" if others else "none is running; vpc-lab up starts one"
-        raise LabError(f"lab {name} is not running ({known})")
-    return state
+    if state.pid() is not None:
+        return state
+    if state.directory.is_dir():
+        raise LabError(
+            f"lab {name} has ended without being taken down: vpc-lab down --name {name} removes what is left; "
+            f"why it ended is in {state.log}"
+        )
+    others = ", ".join(lab.name for lab in labs() if lab.pid() is not None)
+    known = f"running: {others}" if others else "none is running; vpc-lab up starts one"
+    raise LabError(f"lab {name} is not running ({known})")
 
 
 def known_names(what: str, name: str, known: Iterable[str]) -> LabError:

@@ -1,35 +1,40 @@
-"""One instance of the lab: its boot, the real agent, its pods."""
+"""A machine of the lab that is up; a node, which has an agent and pods as well."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
-import subprocess
-import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vpclab.fabric import AWS_API, Place, configure_primary, node_place
-from vpclab.node.conflist import CONF_DIR
-from vpclab.node.runtime import BIN_DIR, Runtime, Sandbox, add_with_patience
-from vpclab.region import Region
-from vpclab.region.study import CLUSTER
+from vpclab.fabric import Place
+from vpclab.node.agent_process import AgentProcess
+from vpclab.node.conflist import CONF_DIR, NoNetworkError, first_conflist
+from vpclab.node.plugin_call import INTERNAL, CniError
+from vpclab.node.runtime import Runtime
+from vpclab.node.sandbox import Sandbox, make_netns, remove_netns
 
-STOCK_PLUGINS = Path("/usr/lib/cni")
+TRY_AGAIN = 11
+"""CNI's code for "try again later"."""
+PATIENCE = 60.0
+"""Seconds for which a pod is tried again, as kubelet does."""
+PAUSE_FIRST, PAUSE_MOST = 0.1, 2.0
+"""Seconds between two tries: doubled each time, from the first to the most."""
 READY_SECONDS = 60.0
-POD_SECONDS = 60.0
 LOOK_EVERY = 0.02
 """Seconds between looks at whether the agent has written the conflist."""
-AS_AWS_NODE = ("setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all")
-"""The capabilities of the aws-node container (spec 10.2), and no others: so every lab proves that they are enough."""
-RESTART_FIRST, RESTART_MOST = 0.5, 10.0
+HOPELESS = 3
+"""Ends of an agent in a row after which nobody waits for it any more."""
 
 
-@dataclass(slots=True)
+class NodeNotReadyError(Exception):
+    """The agent did not make the node ready; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
 class PodRecord:
     """A pod that runs."""
 
@@ -37,7 +42,7 @@ class PodRecord:
     netns_fd: int
     address: str
     host_veth: str
-    result: dict[str, Any]
+    result: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -53,143 +58,106 @@ class Machine:
 class Node(Machine):
     """A machine with an agent and pods."""
 
-    agent_env: dict[str, str] = field(default_factory=dict)
-    agent: subprocess.Popen[bytes] | None = None
-    starts: int = 0
-    wanted: bool = True
+    agent: AgentProcess
+    runtime: Runtime
     pods: dict[tuple[str, str], PodRecord] = field(default_factory=dict)
-    _watch: asyncio.Task[None] | None = None
-
-    @property
-    def runtime(self) -> Runtime:
-        """What calls the plugins."""
-        return Runtime(self.place)
-
-    @property
-    def agent_pid(self) -> int | None:
-        """The agent's pid inside the lab, if it runs."""
-        return self.agent.pid if self.agent is not None and self.agent.poll() is None else None
-
-    def start_agent(self) -> None:
-        """Start it, and again whenever it ends while it is wanted, as kubelet would."""
-        self.wanted = True
-        self._watch = asyncio.get_running_loop().create_task(self._keep_agent())
-
-    async def stop_agent(self, number: int = signal.SIGTERM) -> None:
-        """End it and leave it so."""
-        self.wanted = False
-        if self.agent is not None and self.agent.poll() is None:
-            self.agent.send_signal(number)
-        if self._watch is not None:
-            await self._watch
 
     async def wait_ready(self) -> None:
-        """Until the agent has written the conflist. Raises TimeoutError."""
-        async with asyncio.timeout(READY_SECONDS):
-            while not await self.place.call(_has_conflist):  # noqa: ASYNC110 -- another process writes it
-                await asyncio.sleep(LOOK_EVERY)
+        """Until the agent has written the conflist.
 
-    async def add_pod(self, namespace: str, name: str) -> PodRecord:
-        """Run a pod: a namespace, connected by the chain. Raises CniError."""
-        sandbox, fd = await self.runtime.make_sandbox(namespace, name)
+        Raises:
+            NodeNotReadyError: it keeps ending, or has not in a minute; with its last lines.
+        """
         try:
-            result = await add_with_patience(self.runtime, sandbox, POD_SECONDS)
-        except BaseException:
-            os.close(fd)
-            await self.runtime.remove_sandbox(sandbox)
-            raise
-        address = str(result["ips"][0]["address"]).split("/")[0]
-        record = PodRecord(sandbox, fd, address, str(result["interfaces"][0]["name"]), result)
-        self.pods[namespace, name] = record
-        return record
+            async with asyncio.timeout(READY_SECONDS):
+                while not await self.place.call(_has_conflist):  # another process writes it
+                    if self.agent.failures >= HOPELESS:
+                        why = f"keeps ending ({self.agent.last_end})"
+                        raise NodeNotReadyError(await self._told(why))
+                    await asyncio.sleep(LOOK_EVERY)
+        except TimeoutError:
+            raise NodeNotReadyError(await self._told(f"wrote no conflist in {READY_SECONDS:.0f} s")) from None
+
+    async def add_pod(
+        self, namespace: str, name: str, capabilities: Mapping[str, Any], patience: float = PATIENCE
+    ) -> PodRecord:
+        """Run a pod: a sandbox connected by the chain; a new sandbox for each try, as kubelet does.
+
+        Args:
+            namespace: the pod's.
+            name: the pod's.
+            capabilities: what is offered to plugins that want it.
+            patience: seconds for which "try again later" is heeded.
+
+        Raises:
+            CniError: the chain's last word; nothing of the pod is left.
+            NoNetworkError: the node has no configuration.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        pause = PAUSE_FIRST
+        uid = str(uuid.uuid4())
+        while True:
+            try:
+                record = await self._try_pod(Sandbox.fresh(namespace, name, uid, capabilities))
+            except CniError as error:
+                if error.code != TRY_AGAIN or loop.time() + pause > deadline:
+                    raise
+            else:
+                self.pods[namespace, name] = record
+                return record
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, PAUSE_MOST)
 
     async def delete_pod(self, namespace: str, name: str) -> PodRecord:
-        """End a pod. Raises CniError, KeyError."""
+        """End a pod.
+
+        Raises:
+            CniError: a plugin could not; the pod is still there, try again.
+            NoNetworkError: the node has no configuration; as above.
+            KeyError: there is no such pod.
+        """
         record = self.pods[namespace, name]
         await self.runtime.delete(record.sandbox)
         del self.pods[namespace, name]
         os.close(record.netns_fd)
-        await self.runtime.remove_sandbox(record.sandbox)
+        await self.place.call(remove_netns, record.sandbox.netns)
         return record
 
-    async def _keep_agent(self) -> None:
-        pause = RESTART_FIRST
-        while self.wanted:
-            self.agent = await self.place.call(self._spawn)
-            self.starts += 1
-            began = asyncio.get_running_loop().time()
-            await _ended(self.agent)
-            if asyncio.get_running_loop().time() - began > RESTART_MOST:
-                pause = RESTART_FIRST
-            if self.wanted:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, RESTART_MOST)
+    async def _try_pod(self, sandbox: Sandbox) -> PodRecord:
+        fd = await self.place.call(make_netns, sandbox.netns)
+        try:
+            result = await self.runtime.add(sandbox)
+            try:
+                address = str(result["ips"][0]["address"]).partition("/")[0]
+                host_veth = str(result["interfaces"][0]["name"])
+            except (KeyError, IndexError, TypeError):
+                await self.runtime.delete(sandbox)
+                text = f"the chain's result names no address or no interface: {result}"
+                raise CniError("chain", "ADD", INTERNAL, text) from None
+            return PodRecord(sandbox, fd, address, host_veth, result)
+        except BaseException:
+            os.close(fd)
+            await self.place.call(remove_netns, sandbox.netns)
+            raise
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        with Path("/var/log/aws-routed-eni/agent.stderr").open("ab") as stderr:
-            return subprocess.Popen(
-                [*AS_AWS_NODE, sys.executable, "-m", "vpccni.agent"], env=self.agent_env, stdin=subprocess.DEVNULL, stdout=stderr,
-                stderr=stderr, start_new_session=True,
-            )  # fmt: skip
-
-
-async def boot_machine(name: str, instance_id: str, region: Region, root: Path) -> Machine:
-    """An instance's corner, before its ENI is plugged in."""
-    place = await asyncio.to_thread(node_place, name, root, workers=10)
-    await place.call(_write_hosts, region.name)
-    return Machine(name, instance_id, place)
-
-
-async def configure_network(machine: Machine, region: Region) -> None:
-    """What the instance's first boot does to its primary ENI."""
-    primary = region.enis_of(machine.instance_id)[0]
-    await configure_primary(machine.place, primary, region.subnets[primary.subnet_id])
-
-
-async def make_node(machine: Machine, region: Region, extra_env: Mapping[str, str]) -> Node:
-    """Give a machine what a node's image has, and the agent's environment."""
-    await machine.place.call(_install_image)
-    env = {
-        "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-        "HOME": "/root",
-        "AWS_EC2_ENDPOINT": f"http://ec2.{region.name}.amazonaws.com",
-        "HOST_CNI_BIN_PATH": str(BIN_DIR),
-        "HOST_CNI_CONFDIR_PATH": str(CONF_DIR),
-        "AWS_VPC_K8S_CNI_LOG_FILE": "/var/log/aws-routed-eni/ipamd.log",
-        "CLUSTER_NAME": CLUSTER,
-        "MY_NODE_NAME": machine.name,
-        **extra_env,
-    }
-    return Node(machine.name, machine.instance_id, machine.place, agent_env=env)
-
-
-async def _ended(process: subprocess.Popen[bytes]) -> None:
-    """Until it ends; reaped here."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    pidfd = os.pidfd_open(process.pid)
-    try:
-        loop.add_reader(pidfd, ended.set)
-        await ended.wait()
-    finally:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-    process.wait()
+    async def _told(self, why: str) -> str:
+        lines = "\n".join(await self.place.call(_last_words))
+        return f"{self.name} is not ready: its agent {why}; its last lines:\n{lines}"
 
 
 def _has_conflist() -> bool:
-    return any(CONF_DIR.glob("*.conflist"))
+    try:
+        first_conflist(CONF_DIR)
+    except NoNetworkError:
+        return False
+    return True
 
 
-def _write_hosts(region: str) -> None:
-    with Path("/etc/hosts").open("a") as hosts:
-        hosts.write(f"{AWS_API} ec2.{region}.amazonaws.com\n")
-
-
-def _install_image() -> None:
-    Path("/var/log/aws-routed-eni").mkdir(parents=True, exist_ok=True)
-    BIN_DIR.mkdir(parents=True, exist_ok=True)
-    for plugin in STOCK_PLUGINS.glob("*"):
-        with contextlib.suppress(FileExistsError):
-            (BIN_DIR / plugin.name).symlink_to(plugin)
+def _last_words() -> list[str]:
+    lines: list[str] = []
+    for name in ("ipamd.log", "agent.stderr"):
+        path = Path("/var/log/aws-routed-eni") / name
+        if path.exists():
+            lines += path.read_text(errors="replace").splitlines()[-8:]
+    return lines

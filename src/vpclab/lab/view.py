@@ -1,0 +1,99 @@
+"""What a lab shows of itself, as JSON: machines and ENIs from EC2's view, agents, pods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address
+from typing import Any
+
+from vpclab.aws import CallLog
+from vpclab.node import Machine, Node, PodRecord, ec2_name
+from vpclab.region import Region
+from vpclab.region.values import NetworkInterface
+
+
+def pod_view(region: Region, node: Node, record: PodRecord) -> dict[str, Any]:
+    """A pod as a person is told of it; its ENI is the one that EC2 says holds the address."""
+    address = IPv4Address(record.address)
+    holders = [e for e in region.enis_of(node.instance_id) if any(address in n for n in e.networks)]
+    return {
+        "namespace": record.sandbox.namespace,
+        "name": record.sandbox.name,
+        "node": node.name,
+        "ip": record.address,
+        "eni": holders[0].id if holders else None,
+        "device": _device(holders[0]) if holders else None,
+        "hostVeth": record.host_veth,
+    }
+
+
+def lab_view(name: str, region: Region, machines: Iterable[Machine], calls: CallLog) -> dict[str, Any]:
+    """The whole lab."""
+    machines = list(machines)
+    counts: Counter[str] = Counter()
+    for (action, _), count in calls.counts.items():
+        counts[action] += count
+    return {
+        "name": name,
+        "region": region.name,
+        "vpc": ", ".join(str(cidr) for vpc in region.vpcs.values() for cidr in vpc.cidrs),
+        "subnets": [
+            {
+                "id": subnet.id,
+                "zone": subnet.zone,
+                "cidr": str(subnet.cidr),
+                "free": region.free_addresses(subnet.id),
+            }
+            for subnet in region.subnets.values()
+        ],
+        "machines": [machine_view(region, machine) for machine in machines],
+        "pods": [
+            pod_view(region, machine, record)
+            for machine in machines
+            if isinstance(machine, Node)
+            for record in machine.pods.values()
+        ],
+        "ec2Calls": dict(sorted(counts.items())),
+    }
+
+
+def machine_view(region: Region, machine: Machine) -> dict[str, Any]:
+    """An instance with its ENIs; a node's agent and number of pods as well."""
+    instance = region.instances[machine.instance_id]
+    enis = region.enis_of(machine.instance_id)
+    view: dict[str, Any] = {
+        "name": machine.name,
+        "instanceId": machine.instance_id,
+        "type": instance.type,
+        "zone": instance.zone,
+        "privateIp": str(enis[0].primary),
+        "privateDnsName": ec2_name(enis[0].primary, region.name),
+        "publicIp": str(enis[0].public_ip) if enis[0].public_ip else None,
+        "enis": [_eni_view(eni) for eni in enis],
+    }
+    if isinstance(machine, Node):
+        view["agent"] = agent_view(machine)
+        view["pods"] = len(machine.pods)
+    return view
+
+
+def agent_view(node: Node) -> Mapping[str, Any]:
+    """Whether a node's agent runs, is kept running, and how it last ended."""
+    agent = node.agent
+    return {"pid": agent.pid, "wanted": agent.wanted, "starts": agent.starts, "lastEnd": agent.last_end}
+
+
+def _eni_view(eni: NetworkInterface) -> dict[str, Any]:
+    return {
+        "id": eni.id,
+        "device": _device(eni),
+        "status": eni.status.value,
+        "primary": str(eni.primary),
+        "secondary": [str(address) for address in eni.secondary],
+        "prefixes": [str(prefix) for prefix in eni.prefixes],
+    }
+
+
+def _device(eni: NetworkInterface) -> str | None:
+    return f"eth{eni.attachment.device_index}" if eni.attachment else None
