@@ -22,17 +22,13 @@ TRUE_WORDS = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 MTU_MIN, MTU_MAX = 576, 9001
 NOT_YET = (
-    "ANNOTATE_POD_IP",
-    "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG",
-    "DISABLE_NETWORK_RESOURCE_PROVISIONING",
-    "ENABLE_IMDS_ONLY_MODE",
     "ENABLE_IPv6",
     "ENABLE_MULTI_NIC",
     "ENABLE_POD_ENI",
-    "ENABLE_PREFIX_DELEGATION",
     "ENABLE_V6_EGRESS",
 )
 """Switches of the original that this version does not have (README, limits): asked for in vain, and said so."""
+ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
 RESERVED_TAG = "k8s.amazonaws.com"
 
 
@@ -42,6 +38,14 @@ class RandomizeSnat(enum.Enum):
     PRNG = "prng"
     HASHRANDOM = "hashrandom"
     NONE = "none"
+
+
+class NetworkPolicyMode(enum.Enum):
+    """What the network policy agent is asked to enforce for a new pod (spec 2); unset: it is not called at all."""
+
+    NONE = "none"
+    STANDARD = "standard"
+    STRICT = "strict"
 
 
 class LogLevel(enum.Enum):
@@ -85,8 +89,27 @@ class Settings:
     pod_mtu: int = 9001
     bandwidth_plugin: bool = False
     disable_pod_v6: bool = False
+    prefix_delegation: bool = False
+    custom_networking: bool = False
+    eni_config_annotation: str = ENI_CONFIG_KEY
+    eni_config_label: str = ENI_CONFIG_KEY
+    subnet_discovery: bool = True
+    manage_unschedulable: bool = False
+    """Whether ENIs and addresses come and go on a cordoned node too."""
+    provisioning: bool = True
+    """False: nothing is asked of EC2 that changes anything (DISABLE_NETWORK_RESOURCE_PROVISIONING)."""
+    imds_only: bool = False
+    """True: nothing is asked of EC2 at all (ENABLE_IMDS_ONLY_MODE)."""
+    manage_untagged_enis: bool = True
+    leaked_eni_cleanup: bool = True
+    annotate_pod_ip: bool = False
+    network_policy_mode: NetworkPolicyMode | None = None
     disable_metrics: bool = False
+    disable_introspection: bool = False
+    introspection_address: str = "127.0.0.1:61679"
+    """host:port or unix:<path>."""
     cluster_name: str = ""
+    cluster_endpoint: str | None = None
     additional_eni_tags: tuple[tuple[str, str], ...] = ()
     ec2_endpoint: str | None = None
     imds_endpoint: str | None = None
@@ -151,6 +174,7 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
     r = _Reader(environ)
     plain = Settings()
     eni_mtu = r.read("AWS_VPC_ENI_MTU", plain.eni_mtu, _mtu)
+    imds_only = r.flag("ENABLE_IMDS_ONLY_MODE", default=plain.imds_only)
     settings = Settings(
         warm=WarmTargets(
             warm_eni=r.read("WARM_ENI_TARGET", 1, _at_least(0)),
@@ -171,8 +195,27 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         pod_mtu=r.read("POD_MTU", eni_mtu, _mtu),
         bandwidth_plugin=r.flag("ENABLE_BANDWIDTH_PLUGIN", default=plain.bandwidth_plugin),
         disable_pod_v6=r.flag("DISABLE_POD_V6", default=plain.disable_pod_v6),
+        prefix_delegation=r.flag("ENABLE_PREFIX_DELEGATION", default=plain.prefix_delegation),
+        custom_networking=r.flag("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", default=plain.custom_networking),
+        eni_config_annotation=r.text("ENI_CONFIG_ANNOTATION_DEF", ENI_CONFIG_KEY),
+        eni_config_label=r.text("ENI_CONFIG_LABEL_DEF", ENI_CONFIG_KEY),
+        subnet_discovery=r.flag("ENABLE_SUBNET_DISCOVERY", default=plain.subnet_discovery),
+        manage_unschedulable=r.flag("AWS_MANAGE_ENIS_NON_SCHEDULABLE", default=plain.manage_unschedulable),
+        provisioning=not (imds_only or r.flag("DISABLE_NETWORK_RESOURCE_PROVISIONING", default=False)),
+        imds_only=imds_only,
+        manage_untagged_enis=r.flag("MANAGE_UNTAGGED_ENI", default=plain.manage_untagged_enis),
+        leaked_eni_cleanup=not r.flag("DISABLE_LEAKED_ENI_CLEANUP", default=False),
+        annotate_pod_ip=r.flag("ANNOTATE_POD_IP", default=plain.annotate_pod_ip),
+        network_policy_mode=r.read(
+            "NETWORK_POLICY_ENFORCING_MODE", None, _one_of(NetworkPolicyMode), "no calls of its agent"
+        ),
         disable_metrics=r.flag("DISABLE_METRICS", default=plain.disable_metrics),
+        disable_introspection=r.flag("DISABLE_INTROSPECTION", default=plain.disable_introspection),
+        introspection_address=r.read(
+            "INTROSPECTION_BIND_ADDRESS", plain.introspection_address, _listening_address
+        ),
         cluster_name=r.text("CLUSTER_NAME", ""),
+        cluster_endpoint=r.text("CLUSTER_ENDPOINT", "") or None,
         additional_eni_tags=r.read("ADDITIONAL_ENI_TAGS", (), _tags, "none"),
         ec2_endpoint=r.text("AWS_EC2_ENDPOINT", "") or None,
         imds_endpoint=r.text("AWS_EC2_METADATA_SERVICE_ENDPOINT", "") or None,
@@ -236,6 +279,15 @@ def _mtu(text: str) -> int:
     if not MTU_MIN <= number <= MTU_MAX:
         raise ValueError(f"is not between {MTU_MIN} and {MTU_MAX}")
     return number
+
+
+def _listening_address(text: str) -> str:
+    if text.startswith("unix:/"):
+        return text
+    host, _, port = text.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise ValueError("is neither host:port nor unix:/path")
+    return text
 
 
 def _mark(text: str) -> int:
