@@ -14,6 +14,8 @@ from vpccni.ipam.actions import (
     Detached,
     DetachEni,
     Failed,
+    FindSubnets,
+    FoundSubnets,
     Outcome,
     ReleaseAddresses,
     Released,
@@ -31,9 +33,11 @@ from vpccni.ipam.values import (
     Pod,
     SandboxKey,
     SubnetId,
+    SubnetOffer,
 )
 
 SUBNET = IPv4Network("10.0.0.0/16")
+SUBNET_ID = SubnetId("subnet-1")
 
 
 class Ec2SaysNoError(Exception):
@@ -49,11 +53,17 @@ class ModelEc2:
     subnet: IPv4Network = SUBNET
     spare: int | None = None
     """Addresses that the subnet still has; None: plenty."""
+    spare_prefixes: int | None = None
+    """Aligned /28s of these; None: as many as there are addresses for."""
+    offers: tuple[SubnetOffer, ...] = ()
+    excluded: frozenset[SubnetId] = frozenset()
     held: dict[EniId, set[Block]] = field(default_factory=dict)
     enis: dict[EniId, Eni] = field(default_factory=dict)
     made: int = 0
 
-    def attach(self, device_index: int, count: int, kind: BlockKind) -> AttachedEni:
+    def attach(
+        self, device_index: int, count: int, kind: BlockKind, subnet: SubnetId = SUBNET_ID
+    ) -> AttachedEni:
         if len(self.enis) >= self.max_enis:
             raise Ec2SaysNoError(Reason.ENI_LIMIT)
         assert device_index not in {eni.device_index for eni in self.enis.values()}
@@ -62,7 +72,7 @@ class ModelEc2:
         name = EniId(f"eni-{self.made}")
         primary = IPv4Address(int(self.subnet.network_address) + 0xFF00 + self.made % 250)
         self.enis[name] = Eni(
-            name, f"02::{self.made}", device_index, SubnetId("subnet-1"), self.subnet, primary,
+            name, f"02::{self.made}", device_index, subnet, self.subnet, primary,
             is_primary=device_index == 0,
         )  # fmt: skip
         self.held[name] = set()
@@ -82,19 +92,22 @@ class ModelEc2:
                         count = 1  # what the agent asks for next
                         self._spend(kind.addresses, kind)
                     return Assigned(action, self._take(eni, count, kind))
-                case AttachEni(device_index, count, kind):
-                    return Attached(action, self.attach(device_index, count, kind))
+                case AttachEni(device_index, count, kind, _, subnet):
+                    return Attached(action, self.attach(device_index, count, kind, subnet or SUBNET_ID))
+                case FindSubnets():
+                    return FoundSubnets(action, self.offers, self.excluded)
                 case ReleaseAddresses(eni, blocks):
                     gone = self.held[eni] & set(blocks)  # asked again, it may be done already
                     self.held[eni] -= gone
-                    self._spend(-sum(b.kind.addresses for b in gone), BlockKind.SECONDARY_IP)
+                    self._free(gone)
                     return Released(action)
                 case DetachEni(eni):
                     if eni in self.enis:
                         assert not self.enis[eni].is_primary
                         gone = self.held.pop(eni)
                         del self.enis[eni]
-                        self._spend(-1 - sum(b.kind.addresses for b in gone), BlockKind.SECONDARY_IP)
+                        self._spend(-1, BlockKind.SECONDARY_IP)
+                        self._free(gone)
                     return Detached(action)
         except Ec2SaysNoError as no:
             return Failed(action, Refusal(no.reason, "the model"))
@@ -104,7 +117,15 @@ class ModelEc2:
             AttachedEni(eni, tuple(sorted(self.held[name], key=str))) for name, eni in self.enis.items()
         )
 
+    def _free(self, gone: set[Block]) -> None:
+        for block in gone:
+            self._spend(-block.kind.addresses, block.kind)
+
     def _spend(self, count: int, kind: BlockKind) -> None:
+        if self.spare_prefixes is not None and kind is BlockKind.PREFIX:
+            if count // 16 > self.spare_prefixes:
+                raise Ec2SaysNoError(Reason.NO_FREE_PREFIX)
+            self.spare_prefixes -= count // 16
         if self.spare is None:
             return
         if count > self.spare:

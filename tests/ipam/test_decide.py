@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Network
 
 import pytest
 
@@ -22,9 +23,10 @@ from vpccni.ipam.pool import AddressHeldError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.targets import NodeLimits, WarmTargets
 from vpccni.ipam.under_way import NotUnderWayError
-from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId
+from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId, SubnetId, SubnetOffer
 
 SIP, PD = BlockKind.SECONDARY_IP, BlockKind.PREFIX
+SUBNET_1 = SubnetId("subnet-1")
 
 
 def plan(node: Node, waiting: int = 0) -> tuple[Action, ...]:
@@ -85,14 +87,14 @@ def test_what_one_eni_cannot_give_another_is_attached_for_at_the_same_time() -> 
     assert plan(node, waiting=0) == ()
     assert node.ipam.assign(key(10), pod(10), node.now)
     actions = plan(node, waiting=6)
-    assert actions == (AssignAddresses(first, 1, SIP), AttachEni(1, 5, SIP))
+    assert actions == (AssignAddresses(first, 1, SIP), AttachEni(1, 5, SIP, subnet=SUBNET_1))
     do(node, *actions)
     assert plan(node, waiting=0) == ()
 
 
 def test_at_most_one_eni_is_attached_at_a_time() -> None:
     node = filled(WarmTargets(warm_eni=1), 1)
-    attaching = AttachEni(2, 5, SIP)
+    attaching = AttachEni(2, 5, SIP, subnet=SUBNET_1)
     assert len(node.ec2.enis) == 2
     for number in range(1, 10):
         node.ipam.assign(key(number), pod(number), node.now)
@@ -156,8 +158,9 @@ def test_an_eni_that_pods_may_not_use_is_not_asked() -> None:
     node = Node(WarmTargets())
     entry = node.ec2.attached()[0]
     ipam = Ipam(NodeLimits(3, 5, 500), WarmTargets())
-    ipam.add_attached(entry, 0.0, usable=False)
-    assert ipam.plan(0.0) == (AttachEni(1, 5, SIP),)
+    ipam.state.placement.primary_for_pods = False
+    ipam.add_attached(entry, 0.0)
+    assert ipam.plan(0.0) == (AttachEni(1, 5, SIP, subnet=SUBNET_1),)
 
 
 # --- outcomes ---------------------------------------------------------------------------------------------------
@@ -243,11 +246,13 @@ def test_throttled_room_is_waited_for_and_no_eni_attached_instead() -> None:
 
 def test_a_full_subnet_is_left_alone_for_two_minutes_and_another_is_asked() -> None:
     node = Node(WarmTargets(warm_ip=1))
+    second = SubnetOffer(SubnetId("subnet-2"), IPv4Network("10.1.0.0/16"))
+    node.ipam.state.placement.offers = (SubnetOffer(SUBNET_1, IPv4Network("10.0.0.0/16")), second)
     (action,) = plan(node)
     fail(node, action, Reason.SUBNET_FULL)
     (other,) = plan(node)
-    assert isinstance(other, AttachEni), "it may be put into another subnet"
-    fail(node, other, Reason.SUBNET_FULL, "subnet-1 again")
+    assert other == AttachEni(1, 1, SIP, subnet=second.id)
+    fail(node, other, Reason.SUBNET_FULL)
     refusal = node.ipam.refusal(node.now)
     assert refusal == Refusal(Reason.SUBNET_FULL, "subnet-1 has no free address; EC2 is asked again in 120 s")
     assert not node.ipam.worth_waiting(node.now, 100.0)
@@ -255,15 +260,6 @@ def test_a_full_subnet_is_left_alone_for_two_minutes_and_another_is_asked() -> N
     assert plan(node) == ()
     node.now += 1.0
     assert plan(node) == (action,)
-
-
-def test_no_free_prefix_is_called_that() -> None:
-    node = Node(WarmTargets(warm_prefix=1), enis=1, kind=PD)
-    (action,) = plan(node)
-    fail(node, action, Reason.NO_FREE_PREFIX, "InsufficientCidrBlocks")
-    refusal = node.ipam.refusal(node.now)
-    assert refusal.reason is Reason.NO_FREE_PREFIX
-    assert refusal.detail.startswith("subnet-1 has no free /28 (InsufficientCidrBlocks)")
 
 
 def test_not_authorised_is_tried_again_after_a_minute() -> None:
@@ -340,8 +336,9 @@ def test_a_surplus_is_given_back_after_it_lasted_half_a_minute() -> None:
 
 def test_an_eni_that_pods_may_not_use_does_not_pay_for_the_others() -> None:
     node = Node(WarmTargets(warm_ip=1), enis=3)
-    excluded = node.ec2.attach(1, 3, SIP)
-    node.ipam.add_attached(excluded, node.now, usable=False)
+    excluded = node.ec2.attach(1, 3, SIP, SubnetId("subnet-2"))
+    node.ipam.state.placement.excluded = frozenset({SubnetId("subnet-2")})
+    node.ipam.add_attached(excluded, node.now)
     node.settle()
     node.add(1)
     node.delete(1)

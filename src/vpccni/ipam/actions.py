@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vpccni.ipam.reasons import Refusal
-from vpccni.ipam.values import AttachedEni, Block, BlockKind, EniId
+from vpccni.ipam.values import AttachedEni, Block, BlockKind, EniId, SubnetId, SubnetOffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class AttachEni:
     count: int
     kind: BlockKind
     network_card: int = 0
+    subnet: SubnetId | None = None
+    """None: the primary ENI's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,12 @@ class DetachEni:
     eni: EniId
 
 
-Action = AssignAddresses | AttachEni | ReleaseAddresses | DetachEni
+@dataclass(frozen=True, slots=True)
+class FindSubnets:
+    """Ask EC2 which subnets new ENIs may be put into, and which give pods no addresses (spec 6.11)."""
+
+
+Action = AssignAddresses | AttachEni | ReleaseAddresses | DetachEni | FindSubnets
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,17 @@ class Detached:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundSubnets:
+    """What EC2 said of the zone's subnets."""
+
+    action: FindSubnets
+    offers: tuple[SubnetOffer, ...]
+    """The one to be tried first comes first."""
+    excluded: frozenset[SubnetId] = frozenset()
+    """Those whose ENIs give pods no addresses."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Nothing came of the action, for this reason."""
 
@@ -86,4 +104,4 @@ class Failed:
     refusal: Refusal
 
 
-Outcome = Assigned | Attached | Released | Detached | Failed
+Outcome = Assigned | Attached | Released | Detached | FoundSubnets | Failed

@@ -18,18 +18,21 @@ from vpccni.ipam.actions import (
     Detached,
     DetachEni,
     Failed,
+    FindSubnets,
+    FoundSubnets,
     Outcome,
     ReleaseAddresses,
     Released,
 )
-from vpccni.ipam.growth import grow, obstacle
-from vpccni.ipam.pauses import SUBNET_IS_FULL, Pauses, Subject
+from vpccni.ipam.growth import grow, obstacle, subnet_of
+from vpccni.ipam.pauses import SUBNET_IS_FULL, Pauses
+from vpccni.ipam.placement import Placement
 from vpccni.ipam.pool import AddressHeldError, Pool
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.shrinking import Shrinking
 from vpccni.ipam.state import NodeState
-from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets
-from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId, Pod, SandboxKey, SubnetId
+from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets, shortage
+from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId, Pod, SandboxKey
 
 REFUSED_FOR_SURE = frozenset({Reason.THROTTLED, Reason.NOT_AUTHORISED})
 """EC2 said no before it did anything."""
@@ -62,17 +65,24 @@ class Ipam:
         kind: BlockKind = BlockKind.SECONDARY_IP,
         cooldown: float = 30.0,
         seed: int = 0,
+        placement: Placement | None = None,
     ) -> None:
-        """`kind` is the active mode; `seed` differs from node to node."""
+        """`kind` is the active mode; `seed` differs from node to node; new ENIs go to the primary's subnet by default."""
         self.pool = Pool(cooldown)
-        self.state = NodeState(limits, targets, kind, self.pool, Pauses(seed))
+        self.state = NodeState(
+            limits, targets, kind, self.pool, Pauses(seed), placement or Placement(seed=seed)
+        )
         self._shrinking = Shrinking(self.state)
 
     # --- pods -----------------------------------------------------------------------------------------------
 
     def assign(self, key: SandboxKey, pod: Pod, now: float) -> Assignment | Refusal:
         """The sandbox's address, or why it has none."""
-        return self.pool.assign(key, pod, now, self.state.kind) or self.refusal(now)
+        for kind in self.state.kinds:
+            assignment = self.pool.assign(key, pod, now, kind)
+            if assignment is not None:
+                return assignment
+        return self.refusal(now)
 
     def release(self, key: SandboxKey, now: float) -> Assignment | None:
         """The address is the sandbox's no more and cools; None if it had none."""
@@ -85,7 +95,7 @@ class Ipam:
     def can_assign(self, now: float) -> bool:
         """Whether an ADD would get an address at once."""
         self.pool.advance(now)
-        return self.pool.tally(self.state.kind).free > 0
+        return any(self.pool.tally(kind).free > 0 for kind in self.state.kinds)
 
     def worth_waiting(self, now: float, patience: float = 0.0) -> bool:
         """Whether an address is on its way.
@@ -98,22 +108,23 @@ class Ipam:
         growth = grow(self.state, now, 1)
         if growth.actions or growth.busy:
             return True
-        soon = (self.pool.next_free_at(self.state.kind), growth.resumes)
+        soon = (*map(self.pool.next_free_at, self.state.kinds), growth.resumes)
         return any(at is not None and at <= now + patience for at in soon)
 
     def refusal(self, now: float) -> Refusal:
         """Why an ADD cannot be served now, the most specific reason first."""
         if self.can_assign(now):
-            free = self.pool.tally(self.state.kind).free
+            free = sum(self.pool.tally(kind).free for kind in self.state.kinds)
             return Refusal(Reason.POOL_REFILLING, f"{free} addresses have just become free")
         if self.state.under_way.growing:
             return Refusal(
                 Reason.POOL_REFILLING, f"{self.state.under_way.blocks} more from EC2 are on their way"
             )
         cause = obstacle(self.state, grow(self.state, now, 1))
-        free_at = self.pool.next_free_at(self.state.kind)
-        if free_at is not None and cause.reason in {Reason.IP_LIMIT, Reason.ENI_LIMIT, Reason.MAX_PODS}:
-            held = self.state.holdings()
+        times = [at for kind in self.state.kinds if (at := self.pool.next_free_at(kind)) is not None]
+        if times and cause.reason in {Reason.IP_LIMIT, Reason.ENI_LIMIT, Reason.MAX_PODS}:
+            free_at = min(times)
+            held = self.state.all_holdings() if self.state.falling_back else self.state.holdings()
             return Refusal(
                 Reason.ALL_COOLING,
                 f"{held.cooling} of {held.total} addresses cool, the next is free in {free_at - now:.0f} s",
@@ -124,7 +135,9 @@ class Ipam:
         """Why the pool holds less than the targets ask for; None if it does not, or if the rest is on its way."""
         self.pool.advance(now)
         growth = grow(self.state, now, 0)
-        return obstacle(self.state, growth) if growth.short > 0 or growth.actions else None
+        if growth.short > 0 or growth.actions:
+            return obstacle(self.state, growth)
+        return self.state.falling_back
 
     # --- EC2 ------------------------------------------------------------------------------------------------
 
@@ -134,10 +147,18 @@ class Ipam:
         `waiting` is how many ADDs found the pool empty: they are covered whatever the targets say.
         """
         self.pool.advance(now)
+        if not self.state.provisioning:
+            return ()
         actions = self._begin(self._shrinking.again(now))
-        actions += self._begin(self._shrinking.leftovers(now))
+        self._stop_falling_back(waiting)
+        held_still = self.state.no_growth is not None
+        if not held_still:
+            actions += self._begin(self._shrinking.leftovers(now))
         growth = grow(self.state, now, waiting)
         actions += self._begin(growth.actions)
+        actions += self._begin(self._look_for_subnets(now, wanted=growth.wants_subnets))
+        if held_still:
+            return tuple(actions)
         if growth.short > 0 or growth.actions:
             self._shrinking.not_over()
         elif not self.state.under_way.growing:
@@ -156,11 +177,15 @@ class Ipam:
         self.state.under_way.end(outcome.action)
         match outcome:
             case Assigned(action, blocks):
-                self.state.pauses.succeeded(AssignAddresses, self._subnet(action.eni))
+                self._gave(action, blocks)
                 self._add_blocks(action.eni, blocks)
-            case Attached(_, attached):
-                self.state.pauses.succeeded(AttachEni)
+            case Attached(action, attached):
+                self._gave(action, attached.blocks)
                 self.add_attached(attached, now)
+            case FoundSubnets(_, offers, excluded):
+                self.state.pauses.succeeded(FindSubnets)
+                self.state.placement.found(offers, excluded, now)
+                self.judge_enis()
             case Released(action):
                 self.state.pauses.succeeded(ReleaseAddresses)
                 self.state.under_way.settle(action.eni)
@@ -175,15 +200,26 @@ class Ipam:
             case Failed(action, refusal):
                 self._failed(action, refusal, now)
 
-    def add_attached(self, attached: AttachedEni, now: float, *, usable: bool = True) -> None:
+    def add_attached(self, attached: AttachedEni, now: float) -> None:
         """An ENI that is attached and set up, with what it holds. Raises DuplicateEniError, AddressHeldError."""
+        usable = self.state.placement.gives_addresses(attached.eni)
         self.pool.add_eni(attached.eni, now, usable=usable)
         self._add_blocks(attached.eni.id, attached.blocks)
+
+    def judge_enis(self) -> None:
+        """After a change of `state.placement`: which ENIs give pods addresses from now on."""
+        for view in self.pool.enis():
+            self.pool.set_usable(view.eni.id, usable=self.state.placement.gives_addresses(view.eni))
 
     def next_event(self, now: float) -> float | None:
         """When something changes by itself: a cooldown, a pause, a hysteresis or an ENI's minimum life ends."""
         self.pool.advance(now)
-        times = (self.pool.next_free_at(), self.state.pauses.next_end(now), self._shrinking.next_event(now))
+        times = (
+            self.pool.next_free_at(),
+            self.state.pauses.next_end(now),
+            self._shrinking.next_event(now),
+            self._subnets_due_at(now),
+        )
         return min((at for at in times if at is not None), default=None)
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -193,6 +229,34 @@ class Ipam:
             self.state.under_way.begin(action)
             self._set_leaving(action, leaving=True)
         return actions
+
+    def _stop_falling_back(self, waiting: int) -> None:
+        """The prefixes that are there are enough again: no new pod needs a single address."""
+        state = self.state
+        if state.falling_back and not shortage(
+            state.targets, state.limits, state.holdings(waiting), state.kind
+        ):
+            state.falling_back = None
+
+    def _look_for_subnets(self, now: float, *, wanted: bool) -> list[Action]:
+        if self.state.under_way.finding_subnets or self.state.pauses.on(FindSubnets, now):
+            return []
+        due_at = self.state.placement.due_at()
+        return [FindSubnets()] if wanted or (due_at is not None and now >= due_at) else []
+
+    def _subnets_due_at(self, now: float) -> float | None:
+        due_at = self.state.placement.due_at()
+        return due_at if due_at is not None and due_at > now and self.state.provisioning else None
+
+    def _gave(self, action: AssignAddresses | AttachEni, blocks: tuple[Block, ...]) -> None:
+        """EC2 did what takes addresses from a subnet."""
+        self.state.pauses.succeeded(type(action))
+        subnet = subnet_of(self.state, action)
+        if subnet is not None:
+            for kind in {block.kind for block in blocks}:
+                self.state.pauses.subnet_gave(subnet, kind)
+        if any(block.kind is BlockKind.PREFIX for block in blocks):
+            self.state.falling_back = None
 
     def _set_leaving(self, action: Action, *, leaving: bool) -> None:
         """What is being given back is not assigned, and is again if EC2 did not take it."""
@@ -224,18 +288,19 @@ class Ipam:
                 # EC2 may have done it. To a pod its addresses must not go before that is known: they may be another
                 # node's by now
                 self.state.under_way.doubt(action)
-        elif isinstance(action, AssignAddresses):
-            if refusal.reason is Reason.IP_LIMIT:
-                # EC2 says that the ENI is full: our count is wrong, and asking again would not change its mind
-                self.state.full_enis[action.eni] = refusal
-                return
-            subnet = self._subnet(action.eni) if refusal.reason in SUBNET_IS_FULL else None
-            self.state.pauses.failed(Subject(AssignAddresses, subnet), refusal, now)
+        elif isinstance(action, FindSubnets):
+            self.state.placement.not_found(now)
+        elif isinstance(action, AssignAddresses) and refusal.reason is Reason.IP_LIMIT:
+            # EC2 says that the ENI is full: our count is wrong, and asking again would not change its mind
+            self.state.full_enis[action.eni] = refusal
             return
-        self.state.pauses.failed(Subject(type(action)), refusal, now)
-
-    def _subnet(self, eni: EniId) -> SubnetId | None:
-        return self.pool.eni(eni).eni.subnet_id if self.pool.has_eni(eni) else None
+        elif refusal.reason in SUBNET_IS_FULL and (subnet := subnet_of(self.state, action)) is not None:
+            self.state.pauses.subnet_is_full(subnet, action.kind, refusal, now)
+            if action.kind is BlockKind.PREFIX and self.state.kind is BlockKind.PREFIX:
+                detail = f"{subnet} has no free /28 ({refusal.detail or refusal.reason.value}); pods get single addresses"
+                self.state.falling_back = Refusal(Reason.NO_FREE_PREFIX, detail)
+            return
+        self.state.pauses.failed(type(action), refusal, now)
 
     # --- for the agent --------------------------------------------------------------------------------------
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vpccni.ipam.actions import Action, AssignAddresses, AttachEni, DetachEni, ReleaseAddresses
 from vpccni.ipam.pauses import SUBNET_IS_FULL, Pause
 from vpccni.ipam.pool import EniView
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.state import NodeState, by_fill
-from vpccni.ipam.targets import Holdings, shortage
-from vpccni.ipam.values import BlockKind, SubnetId
+from vpccni.ipam.targets import Holdings, addresses_short, shortage
+from vpccni.ipam.values import BlockKind, SubnetId, SubnetOffer
 
 PASSING = frozenset({Reason.THROTTLED, Reason.EC2_UNREACHABLE})
 """Nothing is wrong with what was asked for: it is waited for, not asked for elsewhere."""
@@ -20,17 +20,37 @@ PASSING = frozenset({Reason.THROTTLED, Reason.EC2_UNREACHABLE})
 class Growth:
     """What to begin now, and why not more."""
 
-    held: Holdings
-    """As it will be once all that is under way and in `actions` has come."""
     actions: list[Action] = field(default_factory=list)
     paused: list[Refusal] = field(default_factory=list)
     """What EC2 has refused lately, the most specific first."""
     busy: list[str] = field(default_factory=list)
     """What must end before more can be asked for."""
     short: int = 0
-    """Blocks still missing."""
+    """Blocks still missing; while falling back from prefixes, single addresses."""
+    wants_subnets: bool = False
+    """EC2 must be asked for subnets before an ENI can be attached."""
     resumes: float | None = None
     """When EC2 is asked again after a refusal that says nothing but "later"."""
+
+
+@dataclass(slots=True)
+class _Want:
+    """The missing blocks of one kind, as they become fewer."""
+
+    state: NodeState
+    kind: BlockKind
+    held: Holdings
+    """As it will be once all that is under way and asked for has come."""
+
+    @property
+    def short(self) -> int:
+        state = self.state
+        if self.kind is state.kind:
+            return shortage(state.targets, state.limits, self.held, self.kind)
+        return addresses_short(state.targets, state.limits, self.held)
+
+    def count_in(self, blocks: int) -> None:
+        self.held = self.held.with_blocks(blocks, self.kind)
 
 
 def grow(state: NodeState, now: float, waiting: int) -> Growth:
@@ -38,69 +58,116 @@ def grow(state: NodeState, now: float, waiting: int) -> Growth:
 
     More than one action may be begun at a time: what has room for a part does not keep the rest from being asked for.
     """
-    growth = Growth(state.holdings(waiting).with_blocks(state.under_way.blocks, state.kind))
-    growth.short = _short(state, growth.held)
-    if growth.short <= 0:
+    growth = Growth()
+    coming = {kind: state.under_way.coming(kind) for kind in BlockKind}
+    want = _Want(state, state.kind, state.holdings(waiting).with_blocks(coming[state.kind], state.kind))
+    growth.short = want.short
+    if growth.short > 0 and not _may_grow(state, growth):
         return growth
-    if state.no_growth is not None:
-        growth.paused.append(state.no_growth)
-        return growth
-    for view in sorted(state.pool.enis(), key=by_fill):
-        if growth.short > 0:
-            _ask_eni(state, view, growth, now)
-    if growth.short > 0:
-        _attach(state, growth, now)
+    _cover(want, growth, now)
+    growth.short = want.short
+    if state.falling_back:
+        asked = sum(a.count for a in growth.actions if isinstance(a, AssignAddresses | AttachEni))
+        prefixes = (coming[BlockKind.PREFIX] + asked) * BlockKind.PREFIX.addresses
+        held = state.all_holdings(waiting).with_blocks(coming[BlockKind.SECONDARY_IP], BlockKind.SECONDARY_IP)
+        singles = _Want(state, BlockKind.SECONDARY_IP, replace(held, total=held.total + prefixes))
+        without_prefixes, growth.paused = growth.paused, []
+        _cover(singles, growth, now)
+        growth.paused += without_prefixes
+        growth.short = max(singles.short, 0)
     return growth
 
 
-def _short(state: NodeState, held: Holdings) -> int:
-    return shortage(state.targets, state.limits, held, state.kind)
+def _may_grow(state: NodeState, growth: Growth) -> bool:
+    if not state.provisioning:
+        growth.paused.append(Refusal(Reason.PROVISIONING_OFF, "the agent may not ask EC2 for more"))
+    elif state.no_growth is not None:
+        growth.paused.append(state.no_growth)
+    else:
+        return True
+    return False
 
 
-def _count_in(state: NodeState, growth: Growth, blocks: int) -> None:
-    growth.held = growth.held.with_blocks(blocks, state.kind)
-    growth.short = _short(state, growth.held)
+def _cover(want: _Want, growth: Growth, now: float) -> None:
+    # while there was no prefix to be had, one question is enough to learn whether there is one again
+    trial = want.kind is BlockKind.PREFIX and want.state.falling_back is not None
+    if trial and want.state.under_way.coming(BlockKind.PREFIX):
+        return
+    for view in sorted(want.state.pool.enis(), key=by_fill):
+        if want.short > 0 and not (trial and growth.actions):
+            _ask_eni(want, view, growth, now)
+    if want.short > 0 and not (trial and growth.actions):
+        _attach(want, growth, now)
 
 
-def _ask_eni(state: NodeState, view: EniView, growth: Growth, now: float) -> None:
+def _ask_eni(want: _Want, view: EniView, growth: Growth, now: float) -> None:
+    state, kind = want.state, want.kind
     room = state.room(view)
     doing = state.under_way.on(view.eni.id)
     if isinstance(doing, ReleaseAddresses):
         # a matter of a moment, and then there is more room: no new ENI in its place
         growth.busy.append(f"{view.eni.id} is giving addresses back to EC2")
-        _count_in(state, growth, min(room + len(doing.blocks), growth.short))
+        want.count_in(min(room + len(doing.blocks), want.short))
         return
     if isinstance(doing, DetachEni):
         growth.busy.append(f"{view.eni.id} is being detached")
         return
-    count = min(room, growth.short)
-    if doing is not None or count <= 0:
+    count = min(room, want.short)
+    if doing is not None or count <= 0 or any(_on(action, view) for action in growth.actions):
         return
-    subnet = view.eni.subnet_id
-    pause = state.pauses.on(AssignAddresses, now, subnet)
+    pause = state.pauses.on_taking(AssignAddresses, view.eni.subnet_id, kind, now)
     if pause is None:
-        growth.actions.append(AssignAddresses(view.eni.id, count, state.kind))
-        _count_in(state, growth, count)
+        growth.actions.append(AssignAddresses(view.eni.id, count, kind))
+        want.count_in(count)
         return
-    _note_pause(growth, pause, now, subnet)
+    _note_pause(growth, pause, now)
     if pause.refusal.reason in PASSING:
         # this room will be filled in a moment: a new ENI in its place would have to be taken away again
-        _count_in(state, growth, count)
+        want.count_in(count)
 
 
-def _attach(state: NodeState, growth: Growth, now: float) -> None:
-    if state.under_way.attaching:
+def _on(action: Action, view: EniView) -> bool:
+    return isinstance(action, AssignAddresses) and action.eni == view.eni.id
+
+
+def _attach(want: _Want, growth: Growth, now: float) -> None:
+    state = want.state
+    if state.under_way.attaching or any(isinstance(action, AttachEni) for action in growth.actions):
         growth.busy.append("an ENI is being attached")
         return
     if state.pool.eni_count >= state.most_enis:
         return
-    pause = state.pauses.on(AttachEni, now)
-    if pause is not None:
-        _note_pause(growth, pause, now, None)
+    if state.placement.stale(now):
+        growth.wants_subnets = True
+        growth.busy.append("EC2 is being asked for subnets")
         return
-    count = min(growth.short, state.limits.slots_per_eni)
-    growth.actions.append(AttachEni(_free_device_index(state), count, state.kind))
-    _count_in(state, growth, count)
+    if state.placement.refusal is not None:
+        growth.paused.append(state.placement.refusal)
+        return
+    for offer in _offers(state):
+        subnet = offer.id if offer else None
+        pause = state.pauses.on_taking(AttachEni, subnet, want.kind, now)
+        if pause is not None:
+            _note_pause(growth, pause, now)
+            continue
+        count = _fitting(offer, min(want.short, state.limits.slots_per_eni), want.kind)
+        growth.actions.append(AttachEni(_free_device_index(state), count, want.kind, subnet=subnet))
+        want.count_in(count)
+        return
+
+
+def _offers(state: NodeState) -> tuple[SubnetOffer | None, ...]:
+    if state.placement.offers:
+        return state.placement.offers
+    primary = next((view.eni for view in state.pool.enis() if view.eni.is_primary), None)
+    return (SubnetOffer(primary.subnet_id, primary.subnet_cidr) if primary else None,)
+
+
+def _fitting(offer: SubnetOffer | None, count: int, kind: BlockKind) -> int:
+    """No more than the subnet was said to have beside the ENI's own address: EC2 gives all of it or nothing."""
+    if offer is None or offer.free is None:
+        return count
+    return min(count, max((offer.free - 1) // kind.addresses, 1))
 
 
 def _free_device_index(state: NodeState) -> int:
@@ -108,14 +175,16 @@ def _free_device_index(state: NodeState) -> int:
     return next(index for index in range(len(used) + 1) if index not in used)
 
 
-def _note_pause(growth: Growth, pause: Pause, now: float, subnet: SubnetId | None) -> None:
+def _note_pause(growth: Growth, pause: Pause, now: float) -> None:
     """Keep the refusal, with what a person needs to know of it."""
     reason, detail = pause.refusal.reason, pause.refusal.detail
-    if reason in SUBNET_IS_FULL and subnet is not None:
+    if reason in SUBNET_IS_FULL and pause.subnet is not None:
         what = "free address" if reason is Reason.SUBNET_FULL else "free /28"
-        detail = f"{subnet} has no {what}" + (f" ({detail})" if detail else "")
+        detail = f"{pause.subnet} has no {what}" + (f" ({detail})" if detail else "")
     again = f"EC2 is asked again in {pause.until - now:.0f} s"
-    growth.paused.append(Refusal(reason, f"{detail}; {again}" if detail else again))
+    refusal = Refusal(reason, f"{detail}; {again}" if detail else again)
+    if refusal not in growth.paused:
+        growth.paused.append(refusal)
     if reason in PASSING:
         growth.resumes = min(pause.until, growth.resumes or pause.until)
 
@@ -128,6 +197,8 @@ def obstacle(state: NodeState, growth: Growth) -> Refusal:
         return growth.paused[0]
     if growth.busy:
         return Refusal(Reason.POOL_REFILLING, f"{growth.busy[0]}; then more can be asked for")
+    if state.falling_back is not None:
+        return state.falling_back
     held = state.holdings()
     if held.total >= state.limits.max_pods:
         most = state.limits.max_pods
@@ -145,3 +216,10 @@ def _at_limit(state: NodeState) -> Refusal:
         eni, refusal = next(iter(state.full_enis.items()))
         return Refusal(Reason.IP_LIMIT, f"{detail}; EC2 calls {eni} full: {refusal.detail}")
     return Refusal(Reason.ENI_LIMIT, detail)
+
+
+def subnet_of(state: NodeState, action: AssignAddresses | AttachEni) -> SubnetId | None:
+    """Whose addresses the action takes."""
+    if isinstance(action, AttachEni):
+        return action.subnet
+    return state.pool.eni(action.eni).eni.subnet_id if state.pool.has_eni(action.eni) else None

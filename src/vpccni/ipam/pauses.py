@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vpccni.ipam.actions import Action
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.values import SubnetId
+from vpccni.ipam.values import BlockKind, SubnetId
 
 FULL_SUBNET_PAUSE = 120.0
 """Seconds for which a full subnet is not asked again (spec 6.7)."""
@@ -22,10 +22,12 @@ SUBNET_IS_FULL = frozenset({Reason.SUBNET_FULL, Reason.NO_FREE_PREFIX})
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a pause is about: a kind of action, in one subnet or (None) everywhere."""
+    """What a pause is about: a kind of action everywhere, or whatever takes addresses from a subnet."""
 
-    action: type[Action]
+    action: type[Action] | None = None
     subnet: SubnetId | None = None
+    kind: BlockKind | None = None
+    """PREFIX: the subnet may still have single addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Pause:
     until: float
     refusal: Refusal
     failures: int
+    subnet: SubnetId | None
 
 
 class Pauses:
@@ -44,8 +47,43 @@ class Pauses:
         self._seed = seed
         self._pauses: dict[Subject, Pause] = {}
 
-    def failed(self, subject: Subject, refusal: Refusal, now: float) -> None:
-        """Pause; each further failure without a success between pauses for twice as long, to BACKOFF_MOST."""
+    def failed(self, action: type[Action], refusal: Refusal, now: float) -> None:
+        """Pause everywhere; each further failure without a success between pauses for twice as long."""
+        self._pause(Subject(action), refusal, now)
+
+    def subnet_is_full(self, subnet: SubnetId, kind: BlockKind, refusal: Refusal, now: float) -> None:
+        """Pause in this subnet, whichever action met it. One without a /28 may have single addresses."""
+        self._pause(Subject(None, subnet, _about(kind)), refusal, now)
+
+    def succeeded(self, action: type[Action]) -> None:
+        """Forget what was refused everywhere."""
+        self._pauses.pop(Subject(action), None)
+
+    def subnet_gave(self, subnet: SubnetId, kind: BlockKind) -> None:
+        """Forget that the subnet was full; one that gave a single address may still have no /28."""
+        self._pauses.pop(Subject(None, subnet), None)
+        self._pauses.pop(Subject(None, subnet, _about(kind)), None)
+
+    def on(self, action: type[Action], now: float) -> Pause | None:
+        """What keeps this from being asked anywhere now."""
+        return self._find(Subject(action), now)
+
+    def on_taking(
+        self, action: type[Action], subnet: SubnetId | None, kind: BlockKind, now: float
+    ) -> Pause | None:
+        """What keeps blocks of this kind from being asked for by this action in this subnet now."""
+        subjects = (Subject(None, subnet), Subject(None, subnet, _about(kind)), Subject(action))
+        return next((pause for subject in subjects if (pause := self._find(subject, now))), None)
+
+    def next_end(self, now: float) -> float | None:
+        """When the next pause ends."""
+        return min((p.until for p in self._pauses.values() if p.until > now), default=None)
+
+    def _find(self, subject: Subject, now: float) -> Pause | None:
+        pause = self._pauses.get(subject)
+        return pause if pause is not None and now < pause.until else None
+
+    def _pause(self, subject: Subject, refusal: Refusal, now: float) -> None:
         before = self._pauses.get(subject)
         failures = before.failures + 1 if before else 1
         if refusal.reason in SUBNET_IS_FULL:
@@ -57,26 +95,13 @@ class Pauses:
         else:
             length = min(BACKOFF_FIRST * 2.0 ** min(failures - 1, 16), BACKOFF_MOST)
             length *= 1 + JITTER * self._chance(subject, failures)
-        self._pauses[subject] = Pause(now + length, refusal, failures)
-
-    def succeeded(self, action: type[Action], subnet: SubnetId | None = None) -> None:
-        """Forget what was refused, everywhere and in this subnet."""
-        self._pauses.pop(Subject(action), None)
-        self._pauses.pop(Subject(action, subnet), None)
-
-    def on(self, action: type[Action], now: float, subnet: SubnetId | None = None) -> Pause | None:
-        """What keeps this from being asked now: in this subnet, else everywhere."""
-        for subject in (Subject(action, subnet), Subject(action)):
-            pause = self._pauses.get(subject)
-            if pause is not None and now < pause.until:
-                return pause
-        return None
-
-    def next_end(self, now: float) -> float | None:
-        """When the next pause ends."""
-        return min((p.until for p in self._pauses.values() if p.until > now), default=None)
+        self._pauses[subject] = Pause(now + length, refusal, failures, subject.subnet)
 
     def _chance(self, subject: Subject, failures: int) -> float:
         """0 to 1, the same for the same node, subject and try."""
-        text = f"{self._seed} {subject.action.__name__} {subject.subnet} {failures}"
-        return zlib.crc32(text.encode()) / 0xFFFFFFFF
+        name = subject.action.__name__ if subject.action else None
+        return zlib.crc32(f"{self._seed} {name} {subject.subnet} {failures}".encode()) / 0xFFFFFFFF
+
+
+def _about(kind: BlockKind) -> BlockKind | None:
+    return BlockKind.PREFIX if kind is BlockKind.PREFIX else None

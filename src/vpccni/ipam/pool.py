@@ -86,6 +86,8 @@ class Pool:
         # (-assigned, order, ENI): the fullest first, then the one that came first; stale entries as in Holder
         self._fullest: dict[BlockKind, list[tuple[int, int, Holder]]] = {kind: [] for kind in BlockKind}
         self._orders = 0
+        self.shortest_reuse: float | None = None
+        """Seconds between a release and the next assignment of the same address: the shortest there was."""
 
     # --- what is held ---------------------------------------------------------------------------------------
 
@@ -111,6 +113,21 @@ class Pool:
         del self._holders[eni_id]
         self._idle.pop(eni_id, None)
         return tuple(dropped)
+
+    def set_usable(self, eni_id: EniId, *, usable: bool) -> None:
+        """Whether pods get addresses of it from now on; those that have some keep them. Raises UnknownEniError."""
+        holder = self._holder(eni_id)
+        if holder.usable == usable:
+            return
+        holder.usable = usable
+        for slot in holder.slots.values():
+            shared = self._tallies[slot.kind]
+            if not slot.leaving:
+                slot.enter_tallies(-1)
+            slot.tallies = (holder.tallies[slot.kind], *((shared,) if usable else ()))
+            if not slot.leaving:
+                slot.enter_tallies()
+        self._offer_eni(holder)
 
     def add_block(self, eni_id: EniId, block: Block) -> None:
         """A block whose addresses may be assigned from now on, unless one is known to cool.
@@ -195,8 +212,11 @@ class Pool:
         slot = self._next_slot(kind)
         if slot is None:
             return None
-        address = IPv4Address(slot.take_next())
-        return self._give(slot, Assignment(key, pod, address, slot.holder.eni.id, now))
+        address, released_at = slot.take_next()
+        if released_at is not None:
+            age = now - released_at
+            self.shortest_reuse = age if self.shortest_reuse is None else min(age, self.shortest_reuse)
+        return self._give(slot, Assignment(key, pod, IPv4Address(address), slot.holder.eni.id, now))
 
     def restore(self, assignment: Assignment) -> Assignment:
         """Give the very address of an earlier assignment, with the ENI that holds it now.
@@ -250,13 +270,13 @@ class Pool:
     def advance(self, now: float) -> None:
         """Let addresses whose time has come be free again."""
         while self._cooling and self._cooling[0][0] <= now:
-            _, address = self._cooling.popleft()
+            until, address = self._cooling.popleft()
             del self._cools_until[address]
             slot = self._slot_at(address)
             if slot is None:
                 continue
             self._turn += 1
-            slot.released.append((self._turn, address))
+            slot.released.append((self._turn, address, until - self.cooldown))
             self._count(slot, cooling=-1)
             self._offer(slot)
 
@@ -451,6 +471,7 @@ class Pool:
         count, _, holder = entry
         return (
             holder.assigned == -count
+            and holder.usable
             and holder.tallies[kind].free > 0
             and self._holders.get(holder.eni.id) is holder
         )

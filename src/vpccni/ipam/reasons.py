@@ -27,6 +27,8 @@ class Reason(enum.Enum):
     EC2_UNREACHABLE = "Ec2Unreachable"
     EC2_ERROR = "Ec2Error"
     ENI_NOT_VISIBLE = "EniNotVisible"
+    NO_USABLE_SUBNET = "NoUsableSubnet"
+    PROVISIONING_OFF = "ProvisioningOff"
     NODE_UNSCHEDULABLE = "NodeUnschedulable"
     CHECKPOINT_FAILED = "CheckpointFailed"
     HOST_SETUP_FAILED = "HostSetupFailed"
@@ -89,6 +91,15 @@ _ADVICE = {
     Reason.ENI_NOT_VISIBLE: (
         "An ENI was attached but its device has not appeared on the node; the agent goes on waiting. "
         "If it lasts, reboot or replace the node."
+    ),
+    Reason.NO_USABLE_SUBNET: (
+        "No subnet of the node's zone may be used for pods: tag one with kubernetes.io/role/cni=1, or take the tag "
+        "kubernetes.io/role/cni=0 off the node's own subnet; with cni.networking.k8s.aws/cluster/<name> tags, one must "
+        "name this cluster."
+    ),
+    Reason.PROVISIONING_OFF: (
+        "DISABLE_NETWORK_RESOURCE_PROVISIONING or ENABLE_IMDS_ONLY_MODE is set: the agent asks EC2 for nothing, so "
+        "whoever provides this node's ENIs and addresses must add some."
     ),
     Reason.NODE_UNSCHEDULABLE: (
         "The node is cordoned and AWS_MANAGE_ENIS_NON_SCHEDULABLE is false, so no address is added: uncordon it."

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from vpccni.ipam.actions import Action, DetachEni, ReleaseAddresses
+from vpccni.ipam.actions import Action, AssignAddresses, DetachEni, ReleaseAddresses
 from vpccni.ipam.pool import EniView
 from vpccni.ipam.state import NodeState, by_fill
-from vpccni.ipam.targets import eni_is_extra, surplus
-from vpccni.ipam.values import Block, BlockKind
+from vpccni.ipam.targets import addresses_short, eni_is_extra, shortage, surplus
+from vpccni.ipam.values import Block, BlockKind, EniRole
 
 SHRINK_EVERY = 30.0
 """Seconds between two releases, and for which the pool must have been too large (spec 6.7)."""
 ENI_MINIMUM_LIFE = 60.0
 """Seconds before an ENI may be given back (spec 6.7)."""
+SINGLE = BlockKind.SECONDARY_IP
 
 
 class Shrinking:
@@ -34,13 +36,14 @@ class Shrinking:
         return [action for action in self._state.under_way.in_doubt if not pauses.on(type(action), now)]
 
     def leftovers(self, now: float) -> list[Action]:
-        """Give back what the other mode left: no new pod gets it, and it takes the active mode's slots."""
-        other = _other(self._state.kind)
-        if not self._state.pool.tally(other).empty_blocks or now < self._released_at + SHRINK_EVERY:
+        """Give back what no new pod gets: what the other mode left, and what is on ENIs that pods may not use."""
+        if now < self._released_at + SHRINK_EVERY or self._state.pauses.on(ReleaseAddresses, now):
             return []
-        if self._state.pauses.on(ReleaseAddresses, now):
-            return []
-        actions = self._release(other, self._state.pool.tally(other).empty_blocks)
+        actions: list[Action] = []
+        for view, kinds in self._left_over():
+            blocks = [b for kind in kinds for b in self._state.pool.empty_blocks_of(view.eni.id, kind)]
+            if blocks and self._state.under_way.on(view.eni.id) is None:
+                actions.append(ReleaseAddresses(view.eni.id, tuple(blocks)))
         if actions:
             self._released_at = now
         return actions
@@ -51,14 +54,14 @@ class Shrinking:
         if view is not None and not self._state.pauses.on(DetachEni, now):
             return [DetachEni(view.eni.id)]
         state = self._state
-        over = surplus(state.targets, state.limits, state.holdings(), state.kind)
+        kind, over = self._over()
         if over <= 0:
             self._over_since = None
-            return []
+            return self._make_room_for_a_prefix(now) if state.falling_back else []
         self._over_since = now if self._over_since is None else self._over_since
         if now < self._release_due(self._over_since) or state.pauses.on(ReleaseAddresses, now):
             return []
-        actions = self._release(state.kind, over)
+        actions = self._release(kind, over)
         if actions:
             self._released_at = now
         return actions
@@ -68,13 +71,39 @@ class Shrinking:
         state, times = self._state, list[float]()
         if self._over_since is not None:
             times.append(self._release_due(self._over_since))
-        if state.pool.tally(_other(state.kind)).empty_blocks:
+        if self._released_at + SHRINK_EVERY > now and any(
+            state.pool.eni_tally(view.eni.id, kind).empty_blocks
+            for view, kinds in self._left_over()
+            for kind in kinds
+        ):
             times.append(self._released_at + SHRINK_EVERY)
         times.extend(view.since + ENI_MINIMUM_LIFE for view in state.pool.idle_enis() if self._could_go(view))
         return min((at for at in times if at > now), default=None)
 
+    def _over(self) -> tuple[BlockKind, int]:
+        """Blocks that are too many, and of which kind."""
+        state = self._state
+        if state.falling_back:
+            held = state.all_holdings()
+            over = -addresses_short(state.targets, state.limits, held)
+            return SINGLE, min(over, held.empty_blocks)
+        return state.kind, surplus(state.targets, state.limits, state.holdings(), state.kind)
+
     def _release_due(self, over_since: float) -> float:
         return max(over_since, self._released_at) + SHRINK_EVERY
+
+    def _left_over(self) -> Iterable[tuple[EniView, tuple[BlockKind, ...]]]:
+        """ENIs with the kinds of blocks that are of no use on them."""
+        state = self._state
+        other = tuple(kind for kind in BlockKind if kind not in state.kinds)
+        if not other and not state.placement.restricts:
+            return
+        for view in state.pool.enis():
+            if view.usable:
+                yield view, other
+            elif view.eni.role is EniRole.PLAIN and (view.eni.is_primary or view.assigned or view.cooling):
+                # without pods it goes as a whole
+                yield view, tuple(BlockKind)
 
     def _extra_eni(self, now: float) -> EniView | None:
         """The emptiest first; one at a time, so that what is left is counted anew."""
@@ -87,17 +116,24 @@ class Shrinking:
 
     def _could_go(self, view: EniView) -> bool:
         state = self._state
-        if view.eni.is_primary or state.under_way.on(view.eni.id) is not None:
+        if view.eni.is_primary or view.eni.role is not EniRole.PLAIN:
             return False
-        held, own = state.holdings(), state.pool.eni_tally(view.eni.id, state.kind)
-        without = held
-        if view.usable:
-            without = replace(
-                held,
-                total=held.total - own.total,
-                blocks=held.blocks - own.blocks,
-                empty_blocks=held.empty_blocks - own.empty_blocks,
-            )
+        if state.under_way.on(view.eni.id) is not None:
+            return False
+        if not view.usable:
+            return True
+        own = state.pool.eni_tally(view.eni.id, state.kind)
+        if state.falling_back:
+            held = state.all_holdings()
+            without = replace(held, total=held.total - view.total)
+            return not own.blocks and addresses_short(state.targets, state.limits, without) <= 0
+        held = state.holdings()
+        without = replace(
+            held,
+            total=held.total - own.total,
+            blocks=held.blocks - own.blocks,
+            empty_blocks=held.empty_blocks - own.empty_blocks,
+        )
         return eni_is_extra(state.targets, state.limits, held, without, state.kind)
 
     def _release(self, kind: BlockKind, over: int) -> list[Action]:
@@ -114,6 +150,20 @@ class Shrinking:
                 over -= len(blocks)
         return actions
 
-
-def _other(kind: BlockKind) -> BlockKind:
-    return BlockKind.SECONDARY_IP if kind is BlockKind.PREFIX else BlockKind.PREFIX
+    def _make_room_for_a_prefix(self, now: float) -> list[Action]:
+        """One free single address goes where no slot is left to ask for a prefix with."""
+        state = self._state
+        if state.pauses.on(ReleaseAddresses, now) or now < self._released_at + SHRINK_EVERY:
+            return []
+        if not shortage(state.targets, state.limits, state.holdings(), BlockKind.PREFIX):
+            return []
+        for view in sorted(state.pool.enis(), key=by_fill, reverse=True):
+            if not view.usable or state.room(view) or state.under_way.on(view.eni.id) is not None:
+                continue
+            if state.pauses.on_taking(AssignAddresses, view.eni.subnet_id, BlockKind.PREFIX, now):
+                continue
+            blocks = state.pool.empty_blocks_of(view.eni.id, SINGLE)[-1:]
+            if blocks:
+                self._released_at = now
+                return [ReleaseAddresses(view.eni.id, blocks)]
+        return []

@@ -45,8 +45,8 @@ class Slot:
     size: int
     fresh: int
     """Bit i: the address `first + i` was never given to a pod."""
-    released: deque[tuple[int, int]] = field(default_factory=deque)
-    """(turn, address) of those that have cooled, the longest ago first."""
+    released: deque[tuple[int, int, float]] = field(default_factory=deque)
+    """(turn, address, when it was released) of those that have cooled, the longest ago first."""
     assigned: int = 0
     cooling: int = 0
     leaving: bool = False
@@ -88,13 +88,14 @@ class Slot:
             tally.blocks += sign
             tally.empty_blocks += sign * self.empty
 
-    def take_next(self) -> int:
-        """Its next address: never used before, the lowest first; else the one released longest ago."""
+    def take_next(self) -> tuple[int, float | None]:
+        """Its next address: never used before, the lowest first; else the one released longest ago, and when that was."""
         if self.fresh:
             lowest = self.fresh & -self.fresh
             self.fresh ^= lowest
-            return self.first + lowest.bit_length() - 1
-        return self.released.popleft()[1]
+            return self.first + lowest.bit_length() - 1, None
+        _, address, released_at = self.released.popleft()
+        return address, released_at
 
     def take(self, address: int) -> bool:
         """This very address, if it is free."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vpccni.ipam.pauses import Pauses
+from vpccni.ipam.placement import Placement
 from vpccni.ipam.pool import EniView, Pool
 from vpccni.ipam.reasons import Refusal
 from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets
@@ -14,23 +15,46 @@ from vpccni.ipam.values import BlockKind, EniId
 
 @dataclass(slots=True)
 class NodeState:
-    """One node's. `limits`, `targets` and `no_growth` may be changed at any time."""
+    """One node's. `limits`, `targets`, `no_growth` and `provisioning` may be changed at any time."""
 
     limits: NodeLimits
     targets: WarmTargets
     kind: BlockKind
     pool: Pool
     pauses: Pauses
+    placement: Placement = field(default_factory=Placement)
     under_way: UnderWay = field(default_factory=UnderWay)
     full_enis: dict[EniId, Refusal] = field(default_factory=dict)
     """ENIs that EC2 called full though we count room on them."""
+    falling_back: Refusal | None = None
+    """In prefix mode: which subnet had no free /28, and none was got since; so pods get single addresses too."""
     no_growth: Refusal | None = None
-    """Why the agent asks EC2 for nothing more (the node is cordoned, or being terminated)."""
+    """Why nothing comes and nothing goes (the node is cordoned, or being terminated)."""
+    provisioning: bool = True
+    """False: EC2 is asked for nothing; what others give the node is used."""
+
+    @property
+    def kinds(self) -> tuple[BlockKind, ...]:
+        """What pods get addresses of, the preferred kind first."""
+        return (BlockKind.PREFIX, BlockKind.SECONDARY_IP) if self.falling_back else (self.kind,)
 
     def holdings(self, waiting: int = 0) -> Holdings:
         """What the pool holds in the active mode."""
         tally = self.pool.tally(self.kind)
         return Holdings(tally.total, tally.assigned, tally.cooling, tally.blocks, tally.empty_blocks, waiting)
+
+    def all_holdings(self, waiting: int = 0) -> Holdings:
+        """What the pool holds of both kinds, single addresses counted as blocks."""
+        tallies = [self.pool.tally(kind) for kind in BlockKind]
+        single = self.pool.tally(BlockKind.SECONDARY_IP)
+        return Holdings(
+            sum(t.total for t in tallies),
+            sum(t.assigned for t in tallies),
+            sum(t.cooling for t in tallies),
+            single.blocks,
+            single.empty_blocks,
+            waiting,
+        )
 
     def room(self, view: EniView) -> int:
         """Blocks that the ENI could take."""

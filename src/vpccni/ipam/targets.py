@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from vpccni.ipam.values import BlockKind
 
 PREFIX_SIZE = BlockKind.PREFIX.addresses
+FALLBACK_WARM = 2
+"""Single addresses that are kept free while a subnet has no /28 for us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,19 @@ def shortage(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: Blo
         missing = limits.slots_per_eni
     low = held.available < unit * warm or (warm == 0 and held.available <= 0)
     return missing if low else 0
+
+
+def addresses_short(targets: WarmTargets, limits: NodeLimits, held: Holdings) -> int:
+    """Single addresses that are missing while prefixes are not to be had; below zero: that many are too many.
+
+    They come from a subnet that is nearly full and take the slots that prefixes would, so without IP targets no more
+    than `FALLBACK_WARM` are kept free.
+    """
+    if targets.by_ip:
+        short = max(targets.warm_ip - held.available, targets.minimum_ip - held.total)
+    else:
+        short = (FALLBACK_WARM if targets.warm_prefix else 1) - held.available
+    return min(short, limits.max_pods - held.total)
 
 
 def surplus(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: BlockKind) -> int:

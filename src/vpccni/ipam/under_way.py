@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vpccni.ipam.actions import Action, AssignAddresses, AttachEni, DetachEni, ReleaseAddresses
-from vpccni.ipam.values import EniId
+from vpccni.ipam.actions import Action, AssignAddresses, AttachEni, DetachEni, FindSubnets, ReleaseAddresses
+from vpccni.ipam.values import BlockKind, EniId
 
 
 class NotUnderWayError(Exception):
@@ -11,17 +11,21 @@ class NotUnderWayError(Exception):
 
 
 class UnderWay:
-    """At most one action per ENI, and one ENI being attached."""
+    """At most one action per ENI, one ENI being attached, one look for subnets."""
 
     def __init__(self) -> None:
         self._by_eni: dict[EniId, Action] = {}
         self._attach: AttachEni | None = None
+        self.finding_subnets = False
+        """Whether EC2 is being asked for subnets."""
         self._in_doubt: dict[EniId, ReleaseAddresses | DetachEni] = {}
 
     def begin(self, action: Action) -> None:
         """It was given out."""
         if isinstance(action, AttachEni):
             self._attach = action
+        elif isinstance(action, FindSubnets):
+            self.finding_subnets = True
         else:
             self._by_eni[action.eni] = action
 
@@ -31,6 +35,11 @@ class UnderWay:
             if self._attach != action:
                 raise NotUnderWayError(f"{action} is not under way")
             self._attach = None
+            return
+        if isinstance(action, FindSubnets):
+            if not self.finding_subnets:
+                raise NotUnderWayError(f"{action} is not under way")
+            self.finding_subnets = False
             return
         if self._by_eni.get(action.eni) != action:
             raise NotUnderWayError(f"{action} is not under way")
@@ -71,11 +80,17 @@ class UnderWay:
         """Whether an ENI is being taken away."""
         return any(isinstance(a, DetachEni) for a in (*self._by_eni.values(), *self._in_doubt.values()))
 
+    def coming(self, kind: BlockKind) -> int:
+        """Blocks of this kind that are on their way."""
+        asked = [
+            a for a in (*self._by_eni.values(), self._attach) if isinstance(a, AssignAddresses | AttachEni)
+        ]
+        return sum(a.count for a in asked if a.kind is kind)
+
     @property
     def blocks(self) -> int:
         """Blocks that are on their way."""
-        coming = sum(a.count for a in self._by_eni.values() if isinstance(a, AssignAddresses))
-        return coming + (self._attach.count if self._attach else 0)
+        return sum(self.coming(kind) for kind in BlockKind)
 
     @property
     def growing(self) -> bool:
@@ -83,4 +98,4 @@ class UnderWay:
         return self.blocks > 0
 
     def __len__(self) -> int:
-        return len(self._by_eni) + self.attaching
+        return len(self._by_eni) + self.attaching + self.finding_subnets

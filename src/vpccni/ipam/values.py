@@ -49,6 +49,15 @@ class Block:
         return str(self.network)
 
 
+class EniRole(enum.Enum):
+    """What an ENI is for (spec 6.1): only plain ones give pods addresses and may be given back."""
+
+    PLAIN = "plain"
+    TRUNK = "trunk"
+    """Carries the branch ENIs of pods with security groups of their own."""
+    EFA = "efa"
+
+
 @dataclass(frozen=True, slots=True)
 class Eni:
     """What does not change about an ENI while it is attached to this node."""
@@ -61,6 +70,7 @@ class Eni:
     primary_address: IPv4Address
     network_card: int = 0
     is_primary: bool = False
+    role: EniRole = EniRole.PLAIN
 
     @property
     def route_table(self) -> int:
@@ -81,6 +91,18 @@ class AttachedEni:
 
     eni: Eni
     blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetOffer:
+    """A subnet that a new ENI may be put into (spec 6.11, 7.1)."""
+
+    id: SubnetId
+    cidr: IPv4Network
+    free: int | None = None
+    """Addresses that EC2 said it had left; None if EC2 was not asked."""
+    groups: tuple[str, ...] = ()
+    """Security groups for ENIs in it; none given: the primary ENI's."""
 
 
 @dataclass(frozen=True, slots=True)
