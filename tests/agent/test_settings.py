@@ -106,3 +106,36 @@ def test_a_switch_that_is_not_there_yet_is_not_ignored_in_silence() -> None:
     assert [str(b) for b in bad] == [
         "ENABLE_POD_ENI='true' asks for what this version does not have yet; using false"
     ]
+
+
+def test_prefix_mode_always_has_a_target() -> None:
+    settings, bad = parse_settings({"ENABLE_PREFIX_DELEGATION": "true"})
+    assert settings.warm.warm_prefix == 1
+    assert bad == ()
+    settings, bad = parse_settings({"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "0"})
+    assert settings.warm.warm_prefix == 1
+    assert [b.name for b in bad] == ["WARM_PREFIX_TARGET"]
+    settings, bad = parse_settings({"ENABLE_PREFIX_DELEGATION": "true", "WARM_IP_TARGET": "5"})
+    assert (settings.warm.warm_prefix, settings.warm.warm_ip, bad) == (0, 5, ())
+
+
+def test_imds_only_means_no_provisioning() -> None:
+    assert parse_settings({})[0].provisioning
+    for name in ("ENABLE_IMDS_ONLY_MODE", "DISABLE_NETWORK_RESOURCE_PROVISIONING"):
+        assert not parse_settings({name: "true"})[0].provisioning
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("127.0.0.1:61679", True),
+        ("unix:/run/x.sock", True),
+        (":80", False),
+        ("a:b", False),
+        ("unix:x", False),
+    ],
+)
+def test_where_introspection_listens(text: str, *, good: bool) -> None:
+    settings, bad = parse_settings({"INTROSPECTION_BIND_ADDRESS": text})
+    assert (settings.introspection_address == text) is good or text == Settings().introspection_address
+    assert (bad == ()) is good

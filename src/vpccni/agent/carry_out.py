@@ -22,12 +22,14 @@ from vpccni.ipam.actions import (
     Detached,
     DetachEni,
     Failed,
+    FindSubnets,
+    FoundSubnets,
     Outcome,
     ReleaseAddresses,
     Released,
 )
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId
+from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId, SubnetId, SubnetOffer
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,9 @@ class Cloud(Protocol):
 
     def remove(self, eni: EniId) -> None:
         """Detach and delete."""
+
+    def find_subnets(self) -> tuple[tuple[SubnetOffer, ...], frozenset[SubnetId]]:
+        """Where new ENIs may go, the best first; and the subnets whose ENIs give pods nothing."""
 
 
 class EniWiring(Protocol):
@@ -106,6 +111,8 @@ class Performer:
             case ReleaseAddresses():
                 cloud.release(action.eni, action.blocks)
                 return Released(action)
+            case FindSubnets():
+                return FoundSubnets(action, *cloud.find_subnets())
             case DetachEni():
                 eni = self._eni_of(action.eni)
                 cloud.remove(action.eni)

@@ -13,7 +13,7 @@ from vpccni.aws.imds import NodeFacts
 from vpccni.aws.tags import description, eni_tags
 from vpccni.ipam.actions import AttachEni
 from vpccni.ipam.limits import InstanceLimits
-from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId
+from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId, SubnetId, SubnetOffer
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,10 @@ class NodeCloud:
             network_card=action.network_card,
             subnet_cidr=self._primary.subnet_cidr,
         )
+
+    def find_subnets(self) -> tuple[tuple[SubnetOffer, ...], frozenset[SubnetId]]:
+        """The primary's subnet."""
+        return (SubnetOffer(self._primary.subnet_id, self._primary.subnet_cidr),), frozenset()
 
     def release(self, eni: EniId, blocks: tuple[Block, ...]) -> None:
         """Give blocks back."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
@@ -175,13 +175,9 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
     plain = Settings()
     eni_mtu = r.read("AWS_VPC_ENI_MTU", plain.eni_mtu, _mtu)
     imds_only = r.flag("ENABLE_IMDS_ONLY_MODE", default=plain.imds_only)
+    prefix_delegation = r.flag("ENABLE_PREFIX_DELEGATION", default=plain.prefix_delegation)
     settings = Settings(
-        warm=WarmTargets(
-            warm_eni=r.read("WARM_ENI_TARGET", 1, _at_least(0)),
-            warm_ip=r.read("WARM_IP_TARGET", 0, _at_least(0)),
-            minimum_ip=r.read("MINIMUM_IP_TARGET", 0, _at_least(0)),
-            warm_prefix=r.read("WARM_PREFIX_TARGET", 0, _at_least(0)),
-        ),
+        warm=_warm_targets(r, prefixes=prefix_delegation),
         max_enis=r.read("MAX_ENI", None, _at_least(1), "the instance type's limit"),
         cooldown=float(r.read("IP_COOLDOWN_PERIOD", 30, _at_least(0))),
         external_snat=r.flag("AWS_VPC_K8S_CNI_EXTERNALSNAT", default=plain.external_snat),
@@ -195,7 +191,7 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         pod_mtu=r.read("POD_MTU", eni_mtu, _mtu),
         bandwidth_plugin=r.flag("ENABLE_BANDWIDTH_PLUGIN", default=plain.bandwidth_plugin),
         disable_pod_v6=r.flag("DISABLE_POD_V6", default=plain.disable_pod_v6),
-        prefix_delegation=r.flag("ENABLE_PREFIX_DELEGATION", default=plain.prefix_delegation),
+        prefix_delegation=prefix_delegation,
         custom_networking=r.flag("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", default=plain.custom_networking),
         eni_config_annotation=r.text("ENI_CONFIG_ANNOTATION_DEF", ENI_CONFIG_KEY),
         eni_config_label=r.text("ENI_CONFIG_LABEL_DEF", ENI_CONFIG_KEY),
@@ -236,6 +232,22 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         if environ.get(name) in TRUE_WORDS
     ]
     return settings, tuple(r.bad)
+
+
+def _warm_targets(r: _Reader, *, prefixes: bool) -> WarmTargets:
+    warm = WarmTargets(
+        warm_eni=r.read("WARM_ENI_TARGET", 1, _at_least(0)),
+        warm_ip=r.read("WARM_IP_TARGET", 0, _at_least(0)),
+        minimum_ip=r.read("MINIMUM_IP_TARGET", 0, _at_least(0)),
+        warm_prefix=r.read("WARM_PREFIX_TARGET", 0, _at_least(0)),
+    )
+    if prefixes and not (warm.by_ip or warm.warm_prefix):
+        # the original's container exits (spec 1.3); its chart sets 1
+        if "WARM_PREFIX_TARGET" in r.environ:
+            given = r.environ["WARM_PREFIX_TARGET"]
+            r.bad.append(BadSetting("WARM_PREFIX_TARGET", given, "leaves prefix mode without a target", "1"))
+        warm = replace(warm, warm_prefix=1)
+    return warm
 
 
 def _shown(value: object) -> str:

@@ -37,7 +37,7 @@ from vpccni.ipam.decide import Ipam
 from vpccni.ipam.limits import InstanceLimits, known_limits
 from vpccni.ipam.restore import restore
 from vpccni.ipam.targets import NodeLimits
-from vpccni.ipam.values import Assignment, AttachedEni, Eni, EniId
+from vpccni.ipam.values import Assignment, AttachedEni, BlockKind, Eni, EniId
 from vpccni.linux.names import host_veth
 
 log = logging.getLogger(__name__)
@@ -161,9 +161,19 @@ class Startup:
 
     def _ipam(self, limits: InstanceLimits, primary: EniId) -> Ipam:
         most = min(limits.max_enis, self.settings.max_enis or limits.max_enis)
-        node = NodeLimits(max_enis=most, slots_per_eni=limits.slots_per_eni, max_pods=limits.max_pods())
+        kind = BlockKind.PREFIX if self.settings.prefix_delegation else BlockKind.SECONDARY_IP
+        if kind is BlockKind.PREFIX and not limits.supports_prefixes:
+            kind = BlockKind.SECONDARY_IP
+            log.warning(
+                "ENABLE_PREFIX_DELEGATION is set, but %s is not a Nitro type: it takes no prefixes, pods get single "
+                "addresses",
+                limits.type,
+            )
+        node = NodeLimits(max_enis=most, slots_per_eni=limits.slots_per_eni, max_pods=limits.max_pods(kind))
         # each node's own: after a throttling they must not all come back together
-        return Ipam(node, self.settings.warm, cooldown=self.settings.cooldown, seed=crc32(primary.encode()))
+        return Ipam(
+            node, self.settings.warm, kind=kind, cooldown=self.settings.cooldown, seed=crc32(primary.encode())
+        )
 
     def _checkpoint(self) -> Checkpoint:
         """What the last run left. A file that cannot be read is put aside, not trusted and not lost."""
