@@ -66,11 +66,12 @@ class Ipam:
         cooldown: float = 30.0,
         seed: int = 0,
         placement: Placement | None = None,
+        card: int = 0,
     ) -> None:
         """`kind` is the active mode; `seed` differs from node to node; new ENIs go to the primary's subnet by default."""
         self.pool = Pool(cooldown)
         self.state = NodeState(
-            limits, targets, kind, self.pool, Pauses(seed), placement or Placement(seed=seed)
+            limits, targets, kind, self.pool, Pauses(seed), placement or Placement(seed=seed), card=card
         )
         self._shrinking = Shrinking(self.state)
 

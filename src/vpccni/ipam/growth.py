@@ -151,7 +151,8 @@ def _attach(want: _Want, growth: Growth, now: float) -> None:
             _note_pause(growth, pause, now)
             continue
         count = _fitting(offer, min(want.short, state.limits.slots_per_eni), want.kind)
-        growth.actions.append(AttachEni(_free_device_index(state), count, want.kind, subnet=subnet))
+        index = _free_device_index(state)
+        growth.actions.append(AttachEni(index, count, want.kind, network_card=state.card, subnet=subnet))
         want.count_in(count)
         return
 

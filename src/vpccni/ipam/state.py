@@ -30,6 +30,8 @@ class NodeState:
     """In prefix mode: which subnet had no free /28, and none was got since; so pods get single addresses too."""
     no_growth: Refusal | None = None
     """Why nothing comes and nothing goes (the node is cordoned, or being terminated)."""
+    card: int = 0
+    """The network card that the pool's ENIs are on: each managed card has a pool of its own (spec 6.1)."""
     provisioning: bool = True
     """False: EC2 is asked for nothing; what others give the node is used."""
 
