@@ -74,20 +74,18 @@ class Holdings:
 def shortage(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: BlockKind) -> int:
     """Blocks of the active kind that are missing; 0 if the pool is warm enough.
 
-    Without IP targets the secondary-IP mode is short of a whole ENI's worth or of nothing (spec 6.7 a).
+    Without IP targets the secondary-IP mode is short of a whole ENI's worth or of nothing, and the prefix mode of as many
+    as make the original's condition "low" untrue (spec 6.7); the original then asks for one for each that has a pod, too.
     """
     if held.total >= limits.max_pods:
         return 0
     if targets.by_ip:
         return -(-_short_of_addresses(targets, held) // kind.addresses)
     if kind is BlockKind.PREFIX:
-        unit, warm = PREFIX_SIZE, targets.warm_prefix
-        missing = max(warm - held.empty_blocks, -(-max(-held.available, 0) // PREFIX_SIZE), 1)
-    else:
-        unit, warm = limits.slots_per_eni, targets.warm_eni
-        missing = limits.slots_per_eni
-    low = held.available < unit * warm or (warm == 0 and held.available <= 0)
-    return missing if low else 0
+        wanted = PREFIX_SIZE * targets.warm_prefix or 1
+        return max(-(-(wanted - held.available) // PREFIX_SIZE), 0)
+    wanted = limits.slots_per_eni * targets.warm_eni or 1
+    return limits.slots_per_eni if held.available < wanted else 0
 
 
 def addresses_short(targets: WarmTargets, limits: NodeLimits, held: Holdings) -> int:
