@@ -30,12 +30,15 @@ from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.under_way import NotUnderWayError
-from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Pod
+from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Pod, SandboxKey
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 20.0
 """Seconds that an ADD waits for addresses that are on their way; EC2 needs 1-10 to create and attach an ENI."""
+
+MIGRATED_NETWORK, MIGRATED_INTERFACE = "_migrated-from-cri", "unknown"
+"""The original's names in the key of a sandbox that was there before keys had them (spec 3.3)."""
 
 
 class Host(Protocol):
@@ -168,6 +171,36 @@ class Agent:
                 await self._give_back(assignment, "PodDeleted")
         self.kick()
         return b""
+
+    # --- of those who wire their pods themselves (vpccni.agent.rpc) -------------------------------------------
+
+    async def assign_only(self, call: CniCall) -> tuple[Assignment, Eni]:
+        """As ADD, but the caller connects the sandbox. Raises CniError."""
+        self.counters.adds += 1
+        async with self._turns.of(call.pod):
+            self._added(call)
+            had = self.ipam.find(call.key)
+            try:
+                assignment = await self._take(call)
+            except asyncio.CancelledError:
+                # nobody was told of it, and nobody may come back for it
+                if had is None and (unheard := self.ipam.find(call.key)) is not None:
+                    await self._give_back(unheard, "SetupNSFailed")
+                raise
+        self.kick()
+        return assignment, self.enis[assignment.eni]
+
+    async def release_only(self, call: CniCall, reason: str) -> tuple[Assignment, Eni | None] | None:
+        """As DEL, but the caller disconnects the sandbox; None if it has no address. The ENI may be gone."""
+        async with self._turns.of(call.pod):
+            assignment = self.ipam.find(call.key) or self.ipam.find(
+                SandboxKey(MIGRATED_NETWORK, call.container_id, MIGRATED_INTERFACE)
+            )
+            if assignment is None:
+                return None
+            await self._give_back(assignment, reason)
+        self.kick()
+        return assignment, self.enis.get(assignment.eni)
 
     def status(self) -> bytes:
         """Raise CniError if an ADD could not be served now."""

@@ -1,0 +1,81 @@
+"""rpc.NPBackend's client: one connection a question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from grpclib.client import Channel
+from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+
+from vpccni.agent.rpc.network_policy import NetworkPolicyError, NetworkPolicyUnreachableError
+from vpccni.agent.rpc.rpc_grpc import NPBackendStub
+from vpccni.agent.rpc.rpc_pb2 import DeleteNpRequest, EnforceNpRequest
+from vpccni.ipam.values import Pod
+
+PAUSE = 0.05
+"""Seconds between two tries to connect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The agent at a socket. `dial` and `answer` are seconds. Failures are NetworkPolicyError."""
+
+    path: Path
+    dial: float
+    answer: float
+
+    async def enforce(self, pod: Pod, mode: str, interfaces: int) -> None:
+        """EnforceNpToPod."""
+        request = EnforceNpRequest(
+            K8S_POD_NAME=pod.name,
+            K8S_POD_NAMESPACE=pod.namespace,
+            NETWORK_POLICY_MODE=mode,
+            InterfaceCount=interfaces,
+        )
+        async with self._connected() as agent:
+            reply = await agent.EnforceNpToPod(request, timeout=self.answer)
+        if not reply.Success:
+            raise NetworkPolicyError(f"{self.path} answered EnforceNpToPod with Success=false")
+
+    async def forget(self, pod: Pod) -> None:
+        """DeletePodNp."""
+        request = DeleteNpRequest(K8S_POD_NAME=pod.name, K8S_POD_NAMESPACE=pod.namespace)
+        async with self._connected() as agent:
+            reply = await agent.DeletePodNp(request, timeout=self.answer)
+        if not reply.Success:
+            raise NetworkPolicyError(f"{self.path} answered DeletePodNp with Success=false")
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[NPBackendStub]:
+        async with Channel(path=str(self.path)) as channel:
+            await self._connect(channel)
+            try:
+                yield NPBackendStub(channel)
+            except TimeoutError:
+                raise NetworkPolicyError(f"{self.path} did not answer within {self.answer:g} s") from None
+            except GRPCError as error:
+                raise NetworkPolicyError(
+                    f"{self.path} answered {error.status.name}: {error.message}"
+                ) from error
+            except (StreamTerminatedError, ProtocolError, OSError) as error:
+                raise NetworkPolicyError(f"{self.path} broke the call off: {error}") from error
+
+    async def _connect(self, channel: Channel) -> None:
+        """An agent that is restarting is waited for."""
+        problem = "nobody took the connection"
+        try:
+            async with asyncio.timeout(self.dial):
+                while True:
+                    try:
+                        await channel.__connect__()
+                    except OSError as error:
+                        problem = str(error)
+                    else:
+                        return
+                    await asyncio.sleep(PAUSE)
+        except TimeoutError:
+            raise NetworkPolicyUnreachableError(f"{self.path} for {self.dial:g} s: {problem}") from None

@@ -1,0 +1,68 @@
+"""The gRPC side of the agent as start-up sees it: opened when there is time for it, and never the agent's undoing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vpccni import VERSION
+from vpccni.agent.rpc.backend import Annotator, Backend, NodeConfig
+from vpccni.agent.rpc.behind import Behind, Served
+
+if TYPE_CHECKING:  # the library costs 60 ms and 7 MiB, and the plugin's socket must not wait for it
+    from vpccni.agent.rpc.server import RpcServer
+
+log = logging.getLogger(__name__)
+
+SOCKET = "ipamd.sock"
+
+
+class Rpc:
+    """`open`, then `started`; or the other way round, where a start takes long and its health is to be seen."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / SOCKET
+        self._behind = Behind()
+        self._server: RpcServer | None = None
+
+    async def open(self) -> None:
+        """Load the library beside the loop and listen. What goes wrong is logged: our own plugin needs none of it."""
+        try:
+            make = await asyncio.to_thread(_load)
+            server = make(self._path, self._behind)
+            await server.start()
+        except ImportError as error:
+            log.error(
+                "%s: install vpc-cni with its dependencies (grpclib, protobuf). %s", error, self._missed
+            )
+        except OSError as error:
+            log.error("cannot listen on %s: %s. %s", self._path, error, self._missed)
+        else:
+            self._server = server
+            log.info("Serving RPC Handler version %s on unix:%s", VERSION, self._path)
+
+    def started(self, agent: Backend, node: NodeConfig, annotator: Annotator | None = None) -> None:
+        """Calls are served and health says so. Again: the node's facts have changed."""
+        self._behind.started(Served(agent, node, annotator))
+
+    async def close(self) -> None:
+        """Say that no new pod should come, let the calls under way end, and go."""
+        self._behind.stopping()
+        if self._server is not None:
+            await self._server.stop()
+
+    @property
+    def _missed(self) -> str:
+        return (
+            f"Nobody answers on {self._path}: health probes, the original's plugin and the network-policy agent fail; "
+            "pods of our own plugin are served"
+        )
+
+
+def _load() -> Callable[[Path, Behind], RpcServer]:
+    from vpccni.agent.rpc.server import RpcServer  # noqa: PLC0415 -- see above
+
+    return RpcServer
