@@ -94,9 +94,12 @@ async def served(
     rpc = Rpc(run_dir)
     await rpc.open()
     rpc.started(world.agent, replace(NODE, **node), annotator)  # type: ignore[arg-type] # a test's fields
-    async with calling(run_dir / "ipamd.sock") as caller:
-        yield world, caller
-    await rpc.close()
+    try:
+        async with calling(run_dir / "ipamd.sock") as caller:
+            yield world, caller
+    finally:
+        await rpc.close()
+        await world.agent.stop()
 
 
 def story(tell: Callable[[], Awaitable[None]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.agent.rpc.callers import served, story
 from vpccni.agent.cni_call import CniCall
 from vpccni.agent.rpc.backend import AnnotationError
 from vpccni.agent.rpc.rpc_pb2 import AddNetworkReply, IPAllocationMetadata
-from vpccni.ipam.checkpoint import Given, TakenBack
+from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import Assignment, EniId, Pod, SandboxKey
@@ -225,19 +226,19 @@ def test_a_caller_that_goes_away_leaves_no_address_assigned(tmp_path: Path) -> N
     async def tell() -> None:
         async with served(tmp_path) as (world, caller):
             await caller.add("first")
-            on_disk, go_on = asyncio.Event(), asyncio.Event()
+            on_disk = asyncio.Event()
             append = world.disk.append
 
-            async def slow(entry: object) -> None:
-                on_disk.set()
-                await go_on.wait()
-                await append(entry)  # type: ignore[arg-type] # passed through
+            async def slow(entry: JournalEntry) -> None:
+                if isinstance(entry, Given):
+                    on_disk.set()
+                    await asyncio.Event().wait()
+                await append(entry)
 
             world.disk.append = slow  # type: ignore[method-assign] # a disk that takes its time
             add = asyncio.create_task(caller.add("a"))
             await on_disk.wait()
             add.cancel()
-            go_on.set()
             await _until(lambda: world.agent.ipam.numbers.cooling == 1)
             assert world.agent.ipam.find(SandboxKey("aws-cni", "a", "eth0")) is None
 
@@ -280,8 +281,7 @@ def test_an_annotation_that_fails_is_no_success_with_the_address_in_the_reply(tm
     story(tell)
 
 
-async def _until(holds: object) -> None:
-    assert callable(holds)
+async def _until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not holds():
             await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vpccni import VERSION
 from vpccni.agent.rpc.backend import Annotator, Backend, NodeConfig
-from vpccni.agent.rpc.behind import Behind, Served
+from vpccni.agent.rpc.behind import START_PATIENCE, Behind, Served
 
 if TYPE_CHECKING:  # the library costs 60 ms and 7 MiB, and the plugin's socket must not wait for it
     from vpccni.agent.rpc.server import RpcServer
@@ -23,9 +23,10 @@ SOCKET = "ipamd.sock"
 class Rpc:
     """`open`, then `started`; or the other way round, where a start takes long and its health is to be seen."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, *, patience: float = START_PATIENCE) -> None:
+        """`patience`: seconds that a call waits for an agent that is still starting."""
         self._path = run_dir / SOCKET
-        self._behind = Behind()
+        self._behind = Behind(patience)
         self._server: RpcServer | None = None
 
     async def open(self) -> None:
@@ -48,9 +49,13 @@ class Rpc:
         """Calls are served and health says so. Again: the node's facts have changed."""
         self._behind.started(Served(agent, node, annotator))
 
-    async def close(self) -> None:
-        """Say that no new pod should come, let the calls under way end, and go."""
+    def stopping(self) -> None:
+        """Health says that no new pod should come; calls are still served."""
         self._behind.stopping()
+
+    async def close(self) -> None:
+        """Let the calls under way end, and go."""
+        self.stopping()
         if self._server is not None:
             await self._server.stop()
 
