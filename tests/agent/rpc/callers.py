@@ -108,3 +108,9 @@ def story(tell: Callable[[], Awaitable[None]]) -> None:
             await tell()
 
     asyncio.run(within())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.01)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import grpc
 import pytest
 
-from tests.agent.rpc.callers import served, story
+from tests.agent.rpc.callers import served, story, until
 from vpccni.agent.cni_call import CniCall
 from vpccni.agent.rpc.backend import AnnotationError
 from vpccni.agent.rpc.rpc_pb2 import AddNetworkReply, IPAllocationMetadata
@@ -200,7 +199,7 @@ def test_calls_of_both_ways_about_one_pod_take_turns(tmp_path: Path) -> None:
         async with served(tmp_path, targets=WarmTargets(warm_eni=0)) as (world, caller):
             world.ec2.hold = asyncio.Event()
             add = asyncio.create_task(caller.add("a"))
-            await _until(lambda: world.ec2.asked != [])
+            await until(lambda: world.ec2.asked != [])
             delete = asyncio.create_task(caller.delete("a"))
             ours = asyncio.create_task(
                 world.agent.delete(CniCall("DEL", "1.0.0", "aws-cni", "a", "eth0", pod=Pod("default", "a")))
@@ -239,7 +238,7 @@ def test_a_caller_that_goes_away_leaves_no_address_assigned(tmp_path: Path) -> N
             add = asyncio.create_task(caller.add("a"))
             await on_disk.wait()
             add.cancel()
-            await _until(lambda: world.agent.ipam.numbers.cooling == 1)
+            await until(lambda: world.agent.ipam.numbers.cooling == 1)
             assert world.agent.ipam.find(SandboxKey("aws-cni", "a", "eth0")) is None
 
     story(tell)
@@ -279,9 +278,3 @@ def test_an_annotation_that_fails_is_no_success_with_the_address_in_the_reply(tm
                 await caller.delete("b")
 
     story(tell)
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.01)

@@ -17,7 +17,7 @@ from google.protobuf.empty_pb2 import Empty
 from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpclib.reflection.v1.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from tests.agent.rpc.callers import NODE, Caller, calling, served, story
+from tests.agent.rpc.callers import NODE, Caller, calling, served, story, until
 from tests.agent.test_loop import World
 from vpccni.agent.rpc.behind import Behind, NotStartedError, Served
 from vpccni.agent.rpc.rpc_pb2 import NetworkPolicyAgentConfigReply
@@ -149,6 +149,27 @@ def test_a_call_before_the_start_waits_for_it(tmp_path: Path) -> None:
     story(tell)
 
 
+def test_the_socket_comes_with_the_start_or_when_that_takes_long(tmp_path: Path) -> None:
+    async def tell() -> None:
+        for number, slow in enumerate([1000.0, 0.01]):
+            run_dir = tmp_path / str(number)
+            rpc = Rpc(run_dir)
+            rpc.start(slow)
+            assert not run_dir.exists()
+            if slow > 1:
+                rpc.started(World().agent, NODE)
+            await until((run_dir / "ipamd.sock").exists)
+            async with calling(run_dir / "ipamd.sock") as caller:
+                assert await health(caller) == (SERVING if slow > 1 else NOT_SERVING)
+            await rpc.close()
+        never = Rpc(tmp_path / "never")
+        never.start(1000.0)
+        await never.close()
+        assert not (tmp_path / "never").exists()
+
+    story(tell)
+
+
 def test_a_start_that_takes_too_long_is_as_if_nobody_were_there(tmp_path: Path) -> None:
     async def tell() -> None:
         rpc = Rpc(tmp_path, patience=0.05)
@@ -186,9 +207,7 @@ def test_a_call_under_way_is_answered_before_the_agent_stops(tmp_path: Path) -> 
         rpc.started(world.agent, NODE)
         async with calling(tmp_path / "ipamd.sock") as caller:
             add = asyncio.create_task(caller.add("a"))
-            async with asyncio.timeout(20):
-                while not world.ec2.asked:
-                    await asyncio.sleep(0.01)
+            await until(lambda: world.ec2.asked != [])
             closing = asyncio.create_task(rpc.close())
             world.ec2.hold.set()
             assert (await add).Success
