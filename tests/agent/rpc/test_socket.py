@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import logging
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -75,6 +76,34 @@ def test_reflection_lists_the_services_and_describes_them(tmp_path: Path, versio
             assert names >= {"rpc.CNIBackend", "rpc.ConfigServerBackend", "grpc.health.v1.Health"}
             [file] = described.file_descriptor_response.file_descriptor_proto
             assert FileDescriptorProto.FromString(file).package == "rpc"
+
+    story(tell)
+
+
+def test_what_is_no_http2_is_hung_up_on_and_others_are_served(tmp_path: Path) -> None:
+    async def tell() -> None:
+        async with served(tmp_path) as (_, caller):
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "ipamd.sock")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
+            async with asyncio.timeout(20):
+                while await reader.read(4096):
+                    pass
+            writer.close()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await caller.ask("/rpc.CNIBackend/Nothing", Empty(), Empty)
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            assert (await caller.add("a")).Success
+
+    story(tell)
+
+
+def test_a_message_that_is_none_is_an_error_and_others_are_served(tmp_path: Path) -> None:
+    async def tell() -> None:
+        async with served(tmp_path) as (_, caller):
+            call = caller.channel.unary_unary("/rpc.CNIBackend/AddNetwork")
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(b"\x0a\xff", timeout=20)  # a text longer than the message
+            assert (await caller.add("a")).Success
 
     story(tell)
 
@@ -220,15 +249,8 @@ def test_a_call_under_way_is_answered_before_the_agent_stops(tmp_path: Path) -> 
 def test_without_the_library_there_is_a_sentence_and_no_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real = builtins.__import__
-
-    def missing(name: str, *args: object, **more: object) -> object:
-        if name == "vpccni.agent.rpc.server":
-            raise ModuleNotFoundError("No module named 'grpclib'")
-        return real(name, *args, **more)  # type: ignore[arg-type] # passed through
-
     async def tell() -> None:
-        monkeypatch.setattr(builtins, "__import__", missing)
+        monkeypatch.setitem(sys.modules, "vpccni.agent.rpc.server", None)  # importing it fails
         rpc = Rpc(tmp_path)
         await rpc.open()
         rpc.started(World().agent, NODE)
@@ -236,7 +258,7 @@ def test_without_the_library_there_is_a_sentence_and_no_crash(
 
     with caplog.at_level(logging.ERROR):
         story(tell)
-    assert "No module named 'grpclib'" in caplog.text
+    assert "install vpc-cni with its dependencies (grpclib, protobuf)" in caplog.text
     assert "pods of our own plugin are served" in caplog.text
     assert not (tmp_path / "ipamd.sock").exists()
 
@@ -252,3 +274,12 @@ def test_a_place_where_nobody_can_listen_is_told_of(tmp_path: Path, caplog: pyte
     with caplog.at_level(logging.ERROR):
         story(tell)
     assert "cannot listen on" in caplog.text
+
+
+def test_the_agent_is_loaded_without_the_library() -> None:
+    script = (
+        "import sys, vpccni.agent.main, vpccni.agent.rpc.serve, vpccni.agent.rpc.network_policy;"
+        "print([name for name in sys.modules if name.split('.')[0] in {'grpclib', 'h2', 'google'}])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
