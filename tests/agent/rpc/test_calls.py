@@ -194,6 +194,34 @@ def test_an_add_by_one_way_and_a_del_by_the_other(tmp_path: Path) -> None:
     story(tell)
 
 
+def test_many_at_once_by_both_ways_never_share_an_address(tmp_path: Path) -> None:
+    async def tell() -> None:
+        async with served(tmp_path, max_enis=40) as (world, caller):
+
+            async def life(number: int) -> str:
+                name = f"pod{number}"
+                if number % 2:
+                    address = (await world.add(name)).removesuffix("/32")
+                else:
+                    address = (await caller.add(name)).IPAllocationMetadata[0].IPv4Addr
+                assert address not in held
+                held.add(address)
+                await asyncio.sleep(0)
+                held.remove(address)
+                if number % 3:
+                    assert (await caller.delete(name)).IPAllocationMetadata[0].IPv4Addr == address
+                else:
+                    await world.delete(name)
+                return address
+
+            held: set[str] = set()
+            addresses = await asyncio.gather(*(life(number) for number in range(60)))
+            assert len(set(addresses)) == 60  # what was given back cools
+            assert world.agent.ipam.numbers.assigned == 0
+
+    story(tell)
+
+
 def test_calls_of_both_ways_about_one_pod_take_turns(tmp_path: Path) -> None:
     async def tell() -> None:
         async with served(tmp_path, targets=WarmTargets(warm_eni=0)) as (world, caller):

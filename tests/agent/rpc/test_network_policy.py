@@ -159,15 +159,42 @@ def test_one_that_is_just_restarting_is_waited_for(tmp_path: Path) -> None:
     story(tell)
 
 
-def test_one_that_dies_in_the_middle_fails_the_add(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("hangs_up", "words"), [(True, "it hung up"), (False, "says nothing")])
+def test_one_that_takes_the_connection_and_no_more_is_not_there(
+    tmp_path: Path, hangs_up: bool, words: str
+) -> None:
     async def tell() -> None:
-        def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken: list[asyncio.StreamWriter] = []
+
+        def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            taken.append(writer)
+            if hangs_up:
+                writer.close()
+
+        async with await asyncio.start_unix_server(take, tmp_path / "npa.sock"):
+            with pytest.raises(CniError, match="failed to connect to network policy agent") as caught:
+                await _agent(tmp_path, dial=0.3).forget(POD)
+            assert words in caught.value.message or hangs_up
+            with pytest.raises(CniError, match="failed to setup network policy"):
+                await _agent(tmp_path, dial=0.3).enforce(POD)
+        assert (len(taken) > 2) is hangs_up  # and is tried again meanwhile
+        for writer in taken:
             writer.close()
 
-        server = await asyncio.start_unix_server(hang_up, tmp_path / "npa.sock")
-        async with server:
-            with pytest.raises(CniError, match="add cmd: failed to setup network policy"):
+    story(tell)
+
+
+def test_one_that_dies_in_the_middle_fails_the_add(tmp_path: Path) -> None:
+    async def tell() -> None:
+        async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(bytes.fromhex("000000 04 00 00000000"))  # HTTP/2's first word: no settings
+            await reader.readuntil(b"web-0")
+            writer.close()
+
+        async with await asyncio.start_unix_server(die, tmp_path / "npa.sock"):
+            with pytest.raises(CniError, match="add cmd: failed to setup network policy") as caught:
                 await _agent(tmp_path).enforce(POD)
+        assert "broke the call off" in caught.value.details
 
     story(tell)
 

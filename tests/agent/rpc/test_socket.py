@@ -100,7 +100,9 @@ def test_what_is_no_http2_is_hung_up_on_and_others_are_served(tmp_path: Path) ->
 def test_a_message_that_is_none_is_an_error_and_others_are_served(tmp_path: Path) -> None:
     async def tell() -> None:
         async with served(tmp_path) as (_, caller):
-            call = caller.channel.unary_unary("/rpc.CNIBackend/AddNetwork")
+            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = caller.channel.unary_unary(
+                "/rpc.CNIBackend/AddNetwork"
+            )
             with pytest.raises(grpc.aio.AioRpcError):
                 await call(b"\x0a\xff", timeout=20)  # a text longer than the message
             assert (await caller.add("a")).Success

@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpclib.client import Channel
+from grpclib.client import Channel, Handler
+from grpclib.config import Configuration
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
+from h2.config import H2Configuration
 
 from vpccni.agent.rpc.network_policy import NetworkPolicyError, NetworkPolicyUnreachableError
 from vpccni.agent.rpc.rpc_grpc import NPBackendStub
@@ -51,7 +54,8 @@ class Asked:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[NPBackendStub]:
-        async with Channel(path=str(self.path)) as channel:
+        channel = _Channel(path=str(self.path))
+        async with channel:
             await self._connect(channel)
             try:
                 yield NPBackendStub(channel)
@@ -64,9 +68,9 @@ class Asked:
             except (StreamTerminatedError, ProtocolError, OSError) as error:
                 raise NetworkPolicyError(f"{self.path} broke the call off: {error}") from error
 
-    async def _connect(self, channel: Channel) -> None:
+    async def _connect(self, channel: _Channel) -> None:
         """An agent that is restarting is waited for."""
-        problem = "nobody took the connection"
+        problem = "nobody answers"
         try:
             async with asyncio.timeout(self.dial):
                 while True:
@@ -75,7 +79,47 @@ class Asked:
                     except OSError as error:
                         problem = str(error)
                     else:
-                        return
+                        problem = "it took the connection and says nothing"
+                        if await channel.spoken:
+                            return
+                        problem = "it hung up"
                     await asyncio.sleep(PAUSE)
         except TimeoutError:
             raise NetworkPolicyUnreachableError(f"{self.path} for {self.dial:g} s: {problem}") from None
+
+
+class _Channel(Channel):
+    """grpclib's, that knows when the other side has said its first word: one that hangs still takes connections."""
+
+    spoken: asyncio.Future[bool]
+    """Of the last connection; False: it was closed without one."""
+
+    def _protocol_factory(self) -> H2Protocol:
+        self.spoken = asyncio.get_running_loop().create_future()
+        return _Heard(self.spoken, Handler(), self._config, self._h2_config)
+
+
+class _Heard(H2Protocol):
+    """Tells of the first bytes, or that there were none."""
+
+    def __init__(
+        self,
+        spoken: asyncio.Future[bool],
+        handler: Handler,
+        config: Configuration,
+        h2_config: H2Configuration,
+    ) -> None:
+        super().__init__(handler, config, h2_config)
+        self._spoken = spoken
+
+    def data_received(self, data: bytes) -> None:
+        self._tell(spoken=True)
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._tell(spoken=False)
+        super().connection_lost(exc)
+
+    def _tell(self, *, spoken: bool) -> None:
+        if not self._spoken.done():
+            self._spoken.set_result(spoken)
