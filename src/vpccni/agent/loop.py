@@ -174,8 +174,8 @@ class Agent:
 
     # --- of those who wire their pods themselves (vpccni.agent.rpc) -------------------------------------------
 
-    async def assign_only(self, call: CniCall) -> tuple[Assignment, Eni]:
-        """As ADD, but the caller connects the sandbox. Raises CniError."""
+    async def assign_only(self, call: CniCall) -> tuple[tuple[Assignment, Eni], ...]:
+        """As ADD, but the caller connects the sandbox: an address for each network card. Raises CniError."""
         self.counters.adds += 1
         async with self._turns.of(call.pod):
             self._added(call)
@@ -188,19 +188,19 @@ class Agent:
                     await self._give_back(unheard, "SetupNSFailed")
                 raise
         self.kick()
-        return assignment, self.enis[assignment.eni]
+        return ((assignment, self.enis[assignment.eni]),)
 
-    async def release_only(self, call: CniCall, reason: str) -> tuple[Assignment, Eni | None] | None:
-        """As DEL, but the caller disconnects the sandbox; None if it has no address. The ENI may be gone."""
+    async def release_only(self, call: CniCall, reason: str) -> tuple[tuple[Assignment, Eni | None], ...]:
+        """As DEL, but the caller disconnects the sandbox; none if it has no address. An ENI may be gone."""
         async with self._turns.of(call.pod):
             assignment = self.ipam.find(call.key) or self.ipam.find(
                 SandboxKey(MIGRATED_NETWORK, call.container_id, MIGRATED_INTERFACE)
             )
             if assignment is None:
-                return None
+                return ()
             await self._give_back(assignment, reason)
         self.kick()
-        return assignment, self.enis.get(assignment.eni)
+        return ((assignment, self.enis.get(assignment.eni)),)
 
     def status(self) -> bytes:
         """Raise CniError if an ADD could not be served now."""

@@ -15,11 +15,11 @@ from vpccni.ipam.values import Assignment, Eni, Pod
 class Backend(Protocol):
     """The pool's owner, for callers that wire their pods themselves. The agent's loop is one."""
 
-    async def assign_only(self, call: CniCall) -> tuple[Assignment, Eni]:
-        """The sandbox's address, written down; the same one if asked again. Raises CniError."""
+    async def assign_only(self, call: CniCall) -> tuple[tuple[Assignment, Eni], ...]:
+        """The sandbox's address of each of its network cards, written down; the same if asked again. Raises CniError."""
 
-    async def release_only(self, call: CniCall, reason: str) -> tuple[Assignment, Eni | None] | None:
-        """Take the sandbox's address back and let it cool; None if it has none. The ENI may be gone by now."""
+    async def release_only(self, call: CniCall, reason: str) -> tuple[tuple[Assignment, Eni | None], ...]:
+        """Take the sandbox's addresses back and let them cool; none if it has none. An ENI may be gone by now."""
 
 
 class AnnotationError(Exception):

@@ -125,14 +125,14 @@ async def _add(served: Served, request: AddNetworkRequest) -> AddNetworkReply:
         log.error("no address for pod %s (%s): %s", call.pod, call.container_id, problem)
         return AddNetworkReply(Success=False)
     try:
-        assignment, eni = await served.agent.assign_only(call)
+        assigned = await served.agent.assign_only(call)
     except CniError as error:
         # the wire has no place for the reason: the plugin says only that there is no address
         log.error("%s. %s", error, error.details)
         return AddNetworkReply(Success=False)
     return AddNetworkReply(
-        Success=await _annotated(served, assignment),
-        IPAllocationMetadata=[_metadata(assignment, eni)],
+        Success=await _annotated(served, assigned[0][0]),
+        IPAllocationMetadata=[_metadata(assignment, eni) for assignment, eni in assigned],
         UseExternalSNAT=served.node.external_snat,
         VPCv4CIDRs=served.node.direct_cidrs,
         NetworkPolicyMode=served.node.network_policy_mode,
@@ -163,17 +163,17 @@ async def _delete(served: Served, request: DelNetworkRequest) -> DelNetworkReply
     )
     # of the caller's words only these two: the reason is a metric's label
     released = await served.agent.release_only(call, FAILED if request.Reason == FAILED else DELETED)
-    if released is None:
+    if not released:
         raise GRPCError(Status.UNKNOWN, UNKNOWN_POD)
-    assignment, eni = released
+    first, _ = released[0]
     if served.annotator is not None:
         try:
-            await served.annotator.taken_back(assignment.pod, assignment.address)
+            await served.annotator.taken_back(first.pod, first.address)
         except AnnotationError as error:
             raise GRPCError(Status.UNKNOWN, str(error)) from error
     return DelNetworkReply(
         Success=True,
-        IPAllocationMetadata=[_metadata(assignment, eni)],
+        IPAllocationMetadata=[_metadata(assignment, eni) for assignment, eni in released],
         NetworkPolicyMode=served.node.network_policy_mode,
     )
 
