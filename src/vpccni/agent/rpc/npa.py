@@ -10,6 +10,7 @@ from pathlib import Path
 
 from grpclib.client import Channel, Handler
 from grpclib.config import Configuration
+from grpclib.const import Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
 from h2.config import H2Configuration
@@ -60,13 +61,18 @@ class Asked:
             try:
                 yield NPBackendStub(channel)
             except TimeoutError:
-                raise NetworkPolicyError(f"{self.path} did not answer within {self.answer:g} s") from None
+                raise NetworkPolicyError(self._late) from None
             except GRPCError as error:
-                raise NetworkPolicyError(
-                    f"{self.path} answered {error.status.name}: {error.message}"
-                ) from error
+                # the deadline travels with the call, and the agent may be the first to see it pass
+                late = error.status is Status.DEADLINE_EXCEEDED
+                said = self._late if late else f"{self.path} answered {error.status.name}: {error.message}"
+                raise NetworkPolicyError(said) from error
             except (StreamTerminatedError, ProtocolError, OSError) as error:
                 raise NetworkPolicyError(f"{self.path} broke the call off: {error}") from error
+
+    @property
+    def _late(self) -> str:
+        return f"{self.path} did not answer within {self.answer:g} s"
 
     async def _connect(self, channel: _Channel) -> None:
         """An agent that is restarting is waited for."""
