@@ -60,6 +60,16 @@ class HostError(Exception):
     """The kernel refused a step; the message says which and for whom."""
 
 
+class Policies(Protocol):
+    """Whoever enforces network policies on pods; failures are CniError."""
+
+    async def enforce(self, pod: Pod) -> None:
+        """Before the pod runs."""
+
+    async def forget(self, pod: Pod) -> None:
+        """After it has gone."""
+
+
 class Store(Protocol):
     """Where assignments are written down."""
 
@@ -81,6 +91,7 @@ class Agent:
         *,
         patience: float = PATIENCE,
         added: Callable[[CniCall], None] = lambda _: None,
+        policies: Policies | None = None,
     ) -> None:
         """`added` is told of each ADD before anything is done for it."""
         self.ipam = ipam
@@ -92,6 +103,7 @@ class Agent:
         self._clock = clock
         self._patience = patience
         self._added = added
+        self._policies = policies
         self._turns = Turns()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -117,6 +129,10 @@ class Agent:
             except asyncio.CancelledError:
                 await self._give_back(assignment, "SetupNSFailed")
                 raise
+            if self._policies is not None:
+                await self._policies.enforce(
+                    call.pod
+                )  # what it leaves behind is the runtime's DEL to clean up
         self.kick()
         return result_json(
             call,
@@ -135,7 +151,9 @@ class Agent:
                 return b""
             await self._unwire(assignment)
             await self._give_back(assignment, "PodDeleted")
-        self.kick()
+            self.kick()
+            if self._policies is not None:
+                await self._policies.forget(assignment.pod)
         return b""
 
     async def check(self, request: PluginRequest, call: CniCall) -> bytes:

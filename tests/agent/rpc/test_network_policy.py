@@ -15,6 +15,7 @@ import pytest
 from google.protobuf.message import Message
 
 from tests.agent.rpc.callers import story
+from tests.agent.test_loop import World
 from vpccni.agent.cni_call import CniError
 from vpccni.agent.rpc.network_policy import NetworkPolicyAgent
 from vpccni.agent.rpc.rpc_pb2 import DeleteNpReply, DeleteNpRequest, EnforceNpReply, EnforceNpRequest
@@ -209,5 +210,27 @@ def test_without_the_library_no_pod_runs_unrestricted(
         assert "vpccni.agent.rpc.npa" in caught.value.details
         with pytest.raises(CniError, match="failed to connect to network policy agent"):
             await _agent(tmp_path).forget(POD)
+
+    story(tell)
+
+
+def test_in_our_own_add_and_del(tmp_path: Path) -> None:
+    async def tell() -> None:
+        world, policies = World(), Policies()
+        world.agent._policies = _agent(tmp_path, dial=0.1)
+        async with policies.listening(tmp_path):
+            await world.add("a")
+            await world.delete("a")
+            await world.delete("a")  # a sandbox that is not known (any more) is not asked about
+            kinds = [type(request) for request in policies.asked]
+            assert kinds == [EnforceNpRequest, DeleteNpRequest]
+        with pytest.raises(CniError, match="add cmd: failed to setup network policy"):
+            await world.add("b")
+        assert len(world.host.wired) == 1  # no clean-up: that is the runtime's DEL
+        with pytest.raises(CniError, match="del cmd: failed to connect to network policy agent"):
+            await world.delete("b")
+        await world.delete("b")
+        assert world.host.wired == {}
+        assert world.agent.ipam.numbers.assigned == 0
 
     story(tell)
