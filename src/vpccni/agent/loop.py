@@ -30,12 +30,15 @@ from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.under_way import NotUnderWayError
-from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Pod
+from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Pod, SandboxKey
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 20.0
 """Seconds that an ADD waits for addresses that are on their way; EC2 needs 1-10 to create and attach an ENI."""
+
+MIGRATED_NETWORK, MIGRATED_INTERFACE = "_migrated-from-cri", "unknown"
+"""The original's names in the key of a sandbox that was there before keys had them (spec 3.3)."""
 
 
 class Host(Protocol):
@@ -55,6 +58,16 @@ class Host(Protocol):
 
 class HostError(Exception):
     """The kernel refused a step; the message says which and for whom."""
+
+
+class Policies(Protocol):
+    """Whoever enforces network policies on pods; failures are CniError."""
+
+    async def enforce(self, pod: Pod) -> None:
+        """Before the pod runs."""
+
+    async def forget(self, pod: Pod) -> None:
+        """After it has gone."""
 
 
 class Store(Protocol):
@@ -78,6 +91,7 @@ class Agent:
         *,
         patience: float = PATIENCE,
         added: Callable[[CniCall], None] = lambda _: None,
+        policies: Policies | None = None,
     ) -> None:
         """`added` is told of each ADD before anything is done for it."""
         self.ipam = ipam
@@ -89,6 +103,7 @@ class Agent:
         self._clock = clock
         self._patience = patience
         self._added = added
+        self._policies = policies
         self._turns = Turns()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -114,6 +129,10 @@ class Agent:
             except asyncio.CancelledError:
                 await self._give_back(assignment, "SetupNSFailed")
                 raise
+            if self._policies is not None:
+                await self._policies.enforce(
+                    call.pod
+                )  # what it leaves behind is the runtime's DEL to clean up
         self.kick()
         return result_json(
             call,
@@ -132,7 +151,9 @@ class Agent:
                 return b""
             await self._unwire(assignment)
             await self._give_back(assignment, "PodDeleted")
-        self.kick()
+            self.kick()
+            if self._policies is not None:
+                await self._policies.forget(assignment.pod)
         return b""
 
     async def check(self, request: PluginRequest, call: CniCall) -> bytes:
@@ -168,6 +189,36 @@ class Agent:
                 await self._give_back(assignment, "PodDeleted")
         self.kick()
         return b""
+
+    # --- of those who wire their pods themselves (vpccni.agent.rpc) -------------------------------------------
+
+    async def assign_only(self, call: CniCall) -> tuple[tuple[Assignment, Eni], ...]:
+        """As ADD, but the caller connects the sandbox: an address for each network card. Raises CniError."""
+        self.counters.adds += 1
+        async with self._turns.of(call.pod):
+            self._added(call)
+            had = self.ipam.find(call.key)
+            try:
+                assignment = await self._take(call)
+            except asyncio.CancelledError:
+                # nobody was told of it, and nobody may come back for it
+                if had is None and (unheard := self.ipam.find(call.key)) is not None:
+                    await self._give_back(unheard, "SetupNSFailed")
+                raise
+        self.kick()
+        return ((assignment, self.enis[assignment.eni]),)
+
+    async def release_only(self, call: CniCall, reason: str) -> tuple[tuple[Assignment, Eni | None], ...]:
+        """As DEL, but the caller disconnects the sandbox; none if it has no address. An ENI may be gone."""
+        async with self._turns.of(call.pod):
+            assignment = self.ipam.find(call.key) or self.ipam.find(
+                SandboxKey(MIGRATED_NETWORK, call.container_id, MIGRATED_INTERFACE)
+            )
+            if assignment is None:
+                return ()
+            await self._give_back(assignment, reason)
+        self.kick()
+        return ((assignment, self.enis.get(assignment.eni)),)
 
     def status(self) -> bytes:
         """Raise CniError if an ADD could not be served now."""

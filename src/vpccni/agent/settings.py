@@ -108,6 +108,8 @@ class Settings:
     disable_introspection: bool = False
     introspection_address: str = "127.0.0.1:61679"
     """host:port or unix:<path>."""
+    client_version: str = ""
+    """The version that the original's plugin must say it is of; empty: any (VPC_CNI_VERSION)."""
     cluster_name: str = ""
     cluster_endpoint: str | None = None
     additional_eni_tags: tuple[tuple[str, str], ...] = ()
@@ -210,6 +212,7 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         introspection_address=r.read(
             "INTROSPECTION_BIND_ADDRESS", plain.introspection_address, _listening_address
         ),
+        client_version=r.text("VPC_CNI_VERSION", ""),
         cluster_name=r.text("CLUSTER_NAME", ""),
         cluster_endpoint=r.text("CLUSTER_ENDPOINT", "") or None,
         additional_eni_tags=r.read("ADDITIONAL_ENI_TAGS", (), _tags, "none"),

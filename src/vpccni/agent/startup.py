@@ -26,6 +26,9 @@ from vpccni.agent.host import KernelEnis, KernelHost, host_settings
 from vpccni.agent.install import install_plugin
 from vpccni.agent.loop import Agent
 from vpccni.agent.metrics import AgentCollector, serve_metrics
+from vpccni.agent.rpc.backend import node_config
+from vpccni.agent.rpc.network_policy import NetworkPolicyAgent
+from vpccni.agent.rpc.serve import Rpc
 from vpccni.agent.service import Service
 from vpccni.agent.settings import Settings
 from vpccni.agent.store import Store
@@ -56,6 +59,7 @@ class Startup:
         self.clock = steady_clock()
         self.service = Service()
         self.server = PluginServer(settings.run_dir / "cni.sock", self.service.handle)
+        self.rpc = Rpc(settings.run_dir)
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="start")
         self.store = Store(settings.checkpoint)
         self.enis: dict[EniId, Eni] = {}
@@ -65,6 +69,7 @@ class Startup:
         log.info("Starting L-IPAMD %s", VERSION)
         stop = _stop_signal()
         self.server.start()
+        self.rpc.start()
         pending.pending_dir(self.settings.run_dir).mkdir(mode=0o700, exist_ok=True)
         if install_plugin(self.settings.host_bin_dir):
             log.info("Installed the plugin in %s", self.settings.host_bin_dir)
@@ -92,7 +97,8 @@ class Startup:
         await self._set_up_host(host, facts, attached)
         agent = await self._agent(host, cloud, limits, attached)
         self.service.started(agent)
-        log.info("Serving RPC Handler version %s on unix:%s", VERSION, self.settings.run_dir / "cni.sock")
+        self.rpc.started(agent, node_config(self.settings, facts))
+        log.info("Serving the plugin on %s", self.settings.run_dir / "cni.sock")
         agent.kick()
         await self._serve(agent, limits, stop)
         host.close()
@@ -146,6 +152,7 @@ class Startup:
             log.info("host: %s", change)
         performer = Performer(lambda: cloud, KernelEnis(self.settings.eni_mtu), self.enis.get)
         run_dir = self.settings.run_dir
+        mode = self.settings.network_policy_mode
         agent = Agent(
             ipam,
             self.enis,
@@ -154,6 +161,7 @@ class Startup:
             performer.perform,
             self.clock,
             added=lambda call: pending.supersede(run_dir, call),
+            policies=NetworkPolicyAgent(run_dir, mode) if mode is not None else None,
         )
         self.service.phase = "doing the deletions that were noted"
         await pending.work_off(agent, run_dir)
@@ -200,8 +208,10 @@ class Startup:
                     await stop.wait()
             await pending.work_off(agent, self.settings.run_dir)
         log.info("Stopping")
+        self.rpc.stopping()
         readiness.cancel()
         await self.server.stop()
+        await self.rpc.close()
         await agent.stop()
         await self.store.close(self.store.snapshot())
         stop_metrics()

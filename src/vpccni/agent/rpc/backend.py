@@ -1,0 +1,73 @@
+"""What the gRPC server needs of the agent, and the node's facts that its answers carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Protocol
+
+from vpccni.agent.cni_call import CniCall
+from vpccni.agent.settings import Settings
+from vpccni.aws.imds import NodeFacts
+from vpccni.ipam.values import Assignment, Eni, Pod
+
+
+class Backend(Protocol):
+    """The pool's owner, for callers that wire their pods themselves. The agent's loop is one."""
+
+    async def assign_only(self, call: CniCall) -> tuple[tuple[Assignment, Eni], ...]:
+        """The sandbox's address of each of its network cards, written down; the same if asked again. Raises CniError."""
+
+    async def release_only(self, call: CniCall, reason: str) -> tuple[tuple[Assignment, Eni | None], ...]:
+        """Take the sandbox's addresses back and let them cool; none if it has none. An ENI may be gone by now."""
+
+
+class AnnotationError(Exception):
+    """The pod's annotation could not be written; the message says why."""
+
+
+class Annotator(Protocol):
+    """Keeps `vpc.amazonaws.com/pod-ips` of a pod (ANNOTATE_POD_IP, spec 3.3, 7.4)."""
+
+    async def given(self, pod: Pod, address: IPv4Address) -> None:
+        """Write the address. Raises AnnotationError."""
+
+    async def taken_back(self, pod: Pod, address: IPv4Address) -> None:
+        """Empty it if it names this address. A pod that is gone is fine. Raises AnnotationError."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What the answers say about the node rather than about a pod."""
+
+    instance_id: str
+    region: str
+    node_address: IPv4Address
+    vpc_cidrs: tuple[IPv4Network, ...]
+    exclude_snat_cidrs: tuple[IPv4Network, ...] = ()
+    external_snat: bool = False
+    network_policy_mode: str = ""
+    """Empty: the plugin asks the network-policy agent nothing."""
+    client_version: str = ""
+    """The plugin's version that is served; empty: any."""
+
+    @property
+    def direct_cidrs(self) -> tuple[str, ...]:
+        """Where pods go without SNAT: the VPC, then what is excluded from SNAT while the node does it (spec 3.3)."""
+        excluded = () if self.external_snat else self.exclude_snat_cidrs
+        return tuple(str(cidr) for cidr in (*self.vpc_cidrs, *excluded))
+
+
+def node_config(settings: Settings, facts: NodeFacts) -> NodeConfig:
+    """From the environment and IMDS."""
+    mode = settings.network_policy_mode
+    return NodeConfig(
+        instance_id=facts.instance_id,
+        region=facts.region,
+        node_address=facts.primary_ip,
+        vpc_cidrs=facts.vpc_cidrs,
+        exclude_snat_cidrs=settings.exclude_snat_cidrs,
+        external_snat=settings.external_snat,
+        network_policy_mode=mode.value if mode is not None else "",
+        client_version=settings.client_version,
+    )
