@@ -89,14 +89,10 @@ def _may_grow(state: NodeState, growth: Growth) -> bool:
 
 
 def _cover(want: _Want, growth: Growth, now: float) -> None:
-    # while there was no prefix to be had, one question is enough to learn whether there is one again
-    trial = want.kind is BlockKind.PREFIX and want.state.falling_back is not None
-    if trial and want.state.under_way.coming(BlockKind.PREFIX):
-        return
     for view in sorted(want.state.pool.enis(), key=by_fill):
-        if want.short > 0 and not (trial and growth.actions):
+        if want.short > 0:
             _ask_eni(want, view, growth, now)
-    if want.short > 0 and not (trial and growth.actions):
+    if want.short > 0:
         _attach(want, growth, now)
 
 
@@ -117,6 +113,8 @@ def _ask_eni(want: _Want, view: EniView, growth: Growth, now: float) -> None:
         return
     pause = state.pauses.on_taking(AssignAddresses, view.eni.subnet_id, kind, now)
     if pause is None:
+        if _being_tried(state, view.eni.subnet_id, kind, growth):
+            return
         growth.actions.append(AssignAddresses(view.eni.id, count, kind))
         want.count_in(count)
         return
@@ -124,6 +122,19 @@ def _ask_eni(want: _Want, view: EniView, growth: Growth, now: float) -> None:
     if pause.refusal.reason in PASSING:
         # this room will be filled in a moment: a new ENI in its place would have to be taken away again
         want.count_in(count)
+
+
+def _being_tried(state: NodeState, subnet: SubnetId | None, kind: BlockKind, growth: Growth) -> bool:
+    """Whether EC2 is being asked if a subnet that was full still is: nothing else is asked of it meanwhile."""
+    if not state.pauses.unsure_of(subnet, kind):
+        return False
+    asked = [
+        a for a in (*growth.actions, *state.under_way.asked) if isinstance(a, AssignAddresses | AttachEni)
+    ]
+    tried = any(subnet_of(state, action) == subnet for action in asked)
+    if tried:
+        growth.busy.append(f"EC2 is being asked whether {subnet} has free addresses again")
+    return tried
 
 
 def _on(action: Action, view: EniView) -> bool:
@@ -149,6 +160,8 @@ def _attach(want: _Want, growth: Growth, now: float) -> None:
         pause = state.pauses.on_taking(AttachEni, subnet, want.kind, now)
         if pause is not None:
             _note_pause(growth, pause, now)
+            continue
+        if _being_tried(state, subnet, want.kind, growth):
             continue
         count = _fitting(offer, min(want.short, state.limits.slots_per_eni), want.kind)
         index = _free_device_index(state)

@@ -75,6 +75,10 @@ class Pauses:
         subjects = (Subject(None, subnet), Subject(None, subnet, _about(kind)), Subject(action))
         return next((pause for subject in subjects if (pause := self._find(subject, now))), None)
 
+    def unsure_of(self, subnet: SubnetId | None, kind: BlockKind) -> bool:
+        """Whether the subnet was full when it was asked last: one question is enough to learn whether it still is."""
+        return Subject(None, subnet) in self._pauses or Subject(None, subnet, _about(kind)) in self._pauses
+
     def next_end(self, now: float) -> float | None:
         """When the next pause ends."""
         return min((p.until for p in self._pauses.values() if p.until > now), default=None)

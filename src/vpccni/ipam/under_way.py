@@ -80,11 +80,14 @@ class UnderWay:
         """Whether an ENI is being taken away."""
         return any(isinstance(a, DetachEni) for a in (*self._by_eni.values(), *self._in_doubt.values()))
 
+    @property
+    def asked(self) -> tuple[Action, ...]:
+        """What EC2 has not answered yet."""
+        return (*self._by_eni.values(), *((self._attach,) if self._attach else ()))
+
     def coming(self, kind: BlockKind) -> int:
         """Blocks of this kind that are on their way."""
-        asked = [
-            a for a in (*self._by_eni.values(), self._attach) if isinstance(a, AssignAddresses | AttachEni)
-        ]
+        asked = [a for a in self.asked if isinstance(a, AssignAddresses | AttachEni)]
         return sum(a.count for a in asked if a.kind is kind)
 
     @property
