@@ -3,7 +3,14 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from vpccni.agent.cni_call import CniError, PreviousResult, error_json, parse_call, result_json
+from vpccni.agent.cni_call import (
+    CniError,
+    Connected,
+    PreviousResult,
+    error_json,
+    parse_call,
+    result_json,
+)
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Pod
 
@@ -77,9 +84,7 @@ def test_gc_names_what_is_attached() -> None:
 def test_a_result_reads_back_as_the_previous_result_even_behind_chained_plugins() -> None:
     parsed = parse_call(ENV, json.dumps(CONF).encode())
     result = json.loads(
-        result_json(
-            parsed, IPv4Address("10.0.0.5"), host_veth="enicc21c2d7785", route_table=2, device_index=1
-        )
+        result_json(parsed, [Connected("enicc21c2d7785", "eth0", IPv4Address("10.0.0.5"), 2, 1)])
     )
     assert result == {
         "cniVersion": "0.4.0",
@@ -93,14 +98,12 @@ def test_a_result_reads_back_as_the_previous_result_even_behind_chained_plugins(
     }
     result["interfaces"].append({"name": "v6if0", "sandbox": "/x"})
     again = parse_call({**ENV, "CNI_COMMAND": "DEL"}, json.dumps({**CONF, "prevResult": result}).encode())
-    assert again.previous == PreviousResult("enicc21c2d7785", IPv4Address("10.0.0.5"), 2)
+    assert again.previous == (PreviousResult("enicc21c2d7785", IPv4Address("10.0.0.5"), 2),)
 
 
 def test_version_1_results_have_no_version_member() -> None:
     parsed = parse_call(ENV, json.dumps({**CONF, "cniVersion": "1.0.0"}).encode())
-    result = json.loads(
-        result_json(parsed, IPv4Address("10.0.0.5"), host_veth="eni0", route_table=254, device_index=0)
-    )
+    result = json.loads(result_json(parsed, [Connected("eni0", "eth0", IPv4Address("10.0.0.5"), 254, 0)]))
     assert result["ips"] == [{"interface": 1, "address": "10.0.0.5/32"}]
 
 
@@ -108,7 +111,33 @@ def test_version_1_results_have_no_version_member() -> None:
     "previous", [{}, [], "x", {"interfaces": 3}, {"interfaces": [{"name": "eth0"}], "ips": None}]
 )
 def test_a_previous_result_that_is_not_ours_teaches_nothing(previous: object) -> None:
-    assert parse_call(ENV, json.dumps({**CONF, "prevResult": previous}).encode()).previous is None
+    assert parse_call(ENV, json.dumps({**CONF, "prevResult": previous}).encode()).previous == ()
+
+
+def test_a_pod_with_several_interfaces_has_them_all_in_its_result() -> None:
+    annotations = {"k8s.amazonaws.com/nicConfig": "multi-nic-attachment"}
+    conf = {**CONF, "runtimeConfig": {"io.kubernetes.cri.pod-annotations": annotations}}
+    parsed = parse_call(ENV, json.dumps(conf).encode())
+    assert parsed.every_card
+    first = Connected("eniaaaaaaaaaaa", "eth0", IPv4Address("10.0.0.5"), 254, 0)
+    second = Connected("enibbbbbbbbbbb", "mNicIf1", IPv4Address("10.0.1.7"), 10101, 1)
+    result = json.loads(result_json(parsed, [first, second]))
+    assert [i["name"] for i in result["interfaces"]] == [
+        "eniaaaaaaaaaaa", "eth0", "enibbbbbbbbbbb", "mNicIf1", "dummyaaaaaaaaaaa",
+    ]  # fmt: skip
+    assert [(ip["interface"], ip["address"]) for ip in result["ips"]] == [
+        (1, "10.0.0.5/32"),
+        (3, "10.0.1.7/32"),
+    ]
+    again = parse_call({**ENV, "CNI_COMMAND": "DEL"}, json.dumps({**CONF, "prevResult": result}).encode())
+    assert [p.route_table for p in again.previous] == [254, 10101]
+
+
+@pytest.mark.parametrize(
+    "runtime", [None, 3, {"io.kubernetes.cri.pod-annotations": {"k8s.amazonaws.com/nicConfig": "other"}}]
+)
+def test_any_other_annotation_means_one_interface(runtime: object) -> None:
+    assert not parse_call(ENV, json.dumps({**CONF, "runtimeConfig": runtime}).encode()).every_card
 
 
 @pytest.mark.parametrize("reason", list(Reason))

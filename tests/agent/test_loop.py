@@ -101,7 +101,13 @@ class World:
 
     async def delete(self, name: str, pod: str = "", previous: PreviousResult | None = None) -> None:
         call = CniCall(
-            "DEL", "0.4.0", NETWORK, name, "eth0", pod=Pod("default", pod or name), previous=previous
+            "DEL",
+            "0.4.0",
+            NETWORK,
+            name,
+            "eth0",
+            pod=Pod("default", pod or name),
+            previous=(previous,) if previous else (),
         )
         await self.agent.delete(call)
 

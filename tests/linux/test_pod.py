@@ -362,3 +362,27 @@ def test_many_pods_come_and_go_and_nothing_is_left(host: Netlink, sandbox: MakeS
         unwire(host, wiring(number + 10).address, wiring(number + 10).host_veth, 2 + number % 3)
     reap(host)
     assert state() == before
+
+
+def test_a_second_interface_has_a_table_of_its_own_inside(host: Netlink, sandbox: MakeSandbox) -> None:
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    pod, other = sandbox(), sandbox()
+    first = wiring(5)
+    second = replace(wiring(6, table=10101), interface="mNicIf1", host_veth="eni00000000006", number=1)
+    for want in (first, second):
+        wire(host, pod.netlink, pod.fd, want)
+        wire(host, pod.netlink, pod.fd, want)  # again, as after an ADD whose answer was lost
+    wire(host, other.netlink, other.fd, wiring(7))
+    assert pod.run("ip", "route", "show", "table", "1").splitlines() == [
+        "default via 169.254.1.2 dev mNicIf1 ",
+        "169.254.1.2 dev mNicIf1 scope link ",
+    ]
+    assert [
+        line.split("\t")[1].strip() for line in pod.run("ip", "rule").splitlines() if line.startswith("1:")
+    ] == ["from 10.0.0.6 lookup 1"]
+    assert other.pings("10.0.0.5")
+    assert other.pings("10.0.0.6")
+    assert check(host, pod.netlink, first) == []
+    assert check(host, pod.netlink, second) == []
+    pod.run("ip", "rule", "del", "priority", "1")
+    assert check(host, pod.netlink, second) == ["rule 1: from 10.0.0.6/32 lookup 1 is missing in the pod"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
@@ -39,6 +39,10 @@ PASSING = frozenset(
 )
 """Reasons that pass by themselves: answered with "try again later"; the others with the original's 999."""
 
+POD_ANNOTATIONS = "io.kubernetes.cri.pod-annotations"
+NIC_CONFIG, EVERY_CARD = "k8s.amazonaws.com/nicConfig", "multi-nic-attachment"
+"""The pod's annotation and the only value that means something (spec 4.1)."""
+MORE_INTERFACES = re.compile(r"mNicIf[0-9]+\Z")
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
 INTERFACE_BAD = re.compile(r"[/:\s]")
 
@@ -83,7 +87,10 @@ class CniCall:
     pod: Pod = field(default_factory=lambda: Pod("", ""))
     mtu: int = 9001
     veth_prefix: str = "eni"
-    previous: PreviousResult | None = None
+    previous: tuple[PreviousResult, ...] = ()
+    """Our interfaces in an earlier ADD's result."""
+    every_card: bool = False
+    """The pod asks for an interface on each network card (spec 4.1)."""
     valid: frozenset[tuple[str, str]] = frozenset()
     """GC's valid attachments: (container id, interface)."""
 
@@ -142,7 +149,8 @@ def parse_call(env: Mapping[str, str], stdin: bytes) -> CniCall:
         pod=Pod(args.get("K8S_POD_NAMESPACE", ""), args.get("K8S_POD_NAME") or container_id),
         mtu=_mtu(conf.get("mtu")),
         veth_prefix=prefix,
-        previous=previous_result(conf.get("prevResult"), interface),
+        previous=previous_results(conf.get("prevResult"), interface),
+        every_card=_every_card(conf),
     )
 
 
@@ -164,45 +172,64 @@ def _valid_attachments(conf: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
         ) from None
 
 
-def previous_result(result: object, interface: str) -> PreviousResult | None:
+def _every_card(conf: Mapping[str, Any]) -> bool:
+    """What the pod's annotation says, which the runtime passes on if the conflist asks for it."""
+    found: object = conf
+    for key in ("runtimeConfig", POD_ANNOTATIONS, NIC_CONFIG):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found == EVERY_CARD
+
+
+def previous_results(result: object, interface: str) -> tuple[PreviousResult, ...]:
     """Our part of a prevResult, found by name (chained plugins add interfaces of their own; spec 12)."""
     if not isinstance(result, dict):
-        return None
+        return ()
+    found: list[PreviousResult] = []
     try:
         interfaces = result.get("interfaces") or []
         for index, entry in enumerate(interfaces):
-            if entry.get("name") != interface or not entry.get("sandbox") or index == 0:
+            if not (entry["name"] == interface or MORE_INTERFACES.match(entry["name"])):
+                continue
+            if not entry.get("sandbox") or index == 0:
                 continue
             for ip in result.get("ips") or []:
                 if ip.get("interface") == index:
                     table = str(entry.get("mac", ""))
-                    return PreviousResult(
-                        host_veth=str(interfaces[index - 1]["name"]),
-                        address=IPv4Interface(ip["address"]).ip,
-                        route_table=int(table) if table.isdigit() else 254,
+                    found.append(
+                        PreviousResult(
+                            host_veth=str(interfaces[index - 1]["name"]),
+                            address=IPv4Interface(ip["address"]).ip,
+                            route_table=int(table) if table.isdigit() else 254,
+                        )
                     )
     except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # a result that is not ours, or from a plugin older than we know: there is nothing to learn from it
-    return None
+        return ()  # a result that is not ours, or from a plugin older than we know: there is nothing to learn from it
+    return tuple(found)
 
 
-def result_json(
-    call: CniCall, address: IPv4Address, *, host_veth: str, route_table: int, device_index: int
-) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """One of a pod's interfaces, for the result."""
+
+    host_veth: str
+    interface: str
+    address: IPv4Address
+    route_table: int
+    device_index: int
+
+
+def result_json(call: CniCall, connected: Sequence[Connected]) -> bytes:
     """ADD's result in the shape of the original (spec 4.4, 12): tables and device numbers ride in mac and sandbox."""
-    ip: dict[str, object] = {"interface": 1, "address": f"{address}/32"}
-    if call.version < "1.0.0":
-        ip = {"version": "4", **ip}
-    result = {
-        "cniVersion": call.version,
-        "interfaces": [
-            {"name": host_veth},
-            {"name": call.interface, "mac": str(route_table), "sandbox": call.netns},
-            {"name": f"dummy{host_veth[-11:]}", "mac": "0", "sandbox": str(device_index)},
-        ],
-        "ips": [ip],
-        "dns": {},
-    }
+    interfaces: list[dict[str, str]] = []
+    ips: list[dict[str, object]] = []
+    for one in connected:
+        interfaces.append({"name": one.host_veth})
+        ip: dict[str, object] = {"interface": len(interfaces), "address": f"{one.address}/32"}
+        ips.append({"version": "4", **ip} if call.version < "1.0.0" else ip)
+        interfaces.append({"name": one.interface, "mac": str(one.route_table), "sandbox": call.netns})
+    first = connected[0]
+    dummy = {"name": f"dummy{first.host_veth[-11:]}", "mac": "0", "sandbox": str(first.device_index)}
+    result = {"cniVersion": call.version, "interfaces": [*interfaces, dummy], "ips": ips, "dns": {}}
     return json.dumps(result, indent=4).encode()
 
 

@@ -21,7 +21,7 @@ from vpccni.ipam.values import MAIN_TABLE, Assignment, Eni, Pod
 from vpccni.linux import pod as pod_network
 from vpccni.linux.eni import set_up_eni, tear_down_eni
 from vpccni.linux.host import HostSettings, keep_pods, leftovers, pod_links, remove_leftovers, set_up_host
-from vpccni.linux.names import host_veth
+from vpccni.linux.names import host_veth, interface_name
 from vpccni.linux.pod import PodWiring
 from vpccni.linux.rtnl import Netlink
 
@@ -99,7 +99,7 @@ class KernelHost:
 
     async def unwire(self, pod: Pod, assignment: Assignment, eni: Eni | None, *, keep_link: bool) -> None:
         """Take the pod's rules, route and link away. Raises HostError."""
-        name = None if keep_link else host_veth(self._settings.veth_prefix, pod)
+        name = None if keep_link else host_veth(self._settings.veth_prefix, pod, assignment.interface.index)
         table = eni.route_table if eni is not None else None
         await self._run_typed(lambda: pod_network.unwire(self._netlink, assignment.address, name, table))
         if self._reaper is None:
@@ -131,11 +131,12 @@ class KernelHost:
     def _wiring(self, pod: Pod, assignment: Assignment, eni: Eni, call: CniCall | None = None) -> PodWiring:
         return PodWiring(
             pod=str(pod),
-            host_veth=host_veth(self._settings.veth_prefix, pod),
-            interface=call.interface if call else assignment.key.interface,
+            host_veth=host_veth(self._settings.veth_prefix, pod, assignment.interface.index),
+            interface=interface_name(assignment),
             address=assignment.address,
             table=eni.route_table,
             mtu=call.mtu if call else self._settings.pod_mtu,
+            number=assignment.interface.index,
         )
 
     def _reap(self) -> None:

@@ -7,30 +7,36 @@ tells it what came of that. Everything that touches the pool runs in this object
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from ipaddress import IPv4Address
 from typing import Protocol
 
 from vpccni.agent.clock import Clock
 from vpccni.agent.cni_call import (
     INTERNAL,
     LIMITED,
+    NO_ADDRESS,
     UNKNOWN_CONTAINER,
     CniCall,
     CniError,
+    Connected,
     result_json,
 )
 from vpccni.agent.counters import Counters
 from vpccni.agent.turns import Turns
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.actions import Action, Attached, Detached, Failed, Outcome
+from vpccni.ipam.cards import Cards, assign_on
 from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.under_way import NotUnderWayError
-from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Pod, SandboxKey
+from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Interface, Pod, SandboxKey
+from vpccni.linux.names import interface_name
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +69,7 @@ class HostError(Exception):
 class Policies(Protocol):
     """Whoever enforces network policies on pods; failures are CniError."""
 
-    async def enforce(self, pod: Pod) -> None:
+    async def enforce(self, pod: Pod, interfaces: int = 1) -> None:
         """Before the pod runs."""
 
     async def forget(self, pod: Pod) -> None:
@@ -75,6 +81,10 @@ class Store(Protocol):
 
     async def append(self, entry: JournalEntry) -> None:
         """Return when the entry is safe on disk; raises OSError."""
+
+
+def _listed(addresses: Iterable[IPv4Address]) -> str:
+    return ", ".join(map(str, sorted(addresses)))
 
 
 class Agent:
@@ -92,20 +102,24 @@ class Agent:
         patience: float = PATIENCE,
         added: Callable[[CniCall], None] = lambda _: None,
         policies: Policies | None = None,
+        more_cards: Mapping[int, tuple[Ipam, Store]] | None = None,
+        multi_nic: bool = False,
     ) -> None:
-        """`added` is told of each ADD before anything is done for it."""
+        """`added` is told of each ADD before anything is done for it; `more_cards` have pools and stores of their own."""
         self.ipam = ipam
+        self.cards = Cards([ipam, *(pool for pool, _ in (more_cards or {}).values())])
         self.enis = enis
         self.counters = Counters()
         self._host = host
-        self._store = store
+        self._stores = {0: store, **{card: other for card, (_, other) in (more_cards or {}).items()}}
+        self._multi_nic = multi_nic
         self._perform = perform
         self._clock = clock
         self._patience = patience
         self._added = added
         self._policies = policies
         self._turns = Turns()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -119,53 +133,59 @@ class Agent:
         self.counters.adds += 1
         async with self._turns.of(call.pod):
             self._added(call)
-            assignment = await self._take(call)
-            eni = self.enis[assignment.eni]
+            assignments = await self._take(call)
+            connected: list[Connected] = []
             try:
-                host_veth = await self._host.wire(request, call, assignment, eni)
+                for assignment in assignments:
+                    eni = self.enis[assignment.eni]
+                    host_veth = await self._host.wire(request, call, assignment, eni)
+                    connected.append(
+                        Connected(
+                            host_veth,
+                            interface_name(assignment),
+                            assignment.address,
+                            eni.route_table,
+                            eni.device_index,
+                        )
+                    )
             except HostError as error:
-                await self._give_back(assignment, "SetupNSFailed")
+                await self._give_up(assignments, len(connected))
                 raise CniError.refused(Refusal(Reason.HOST_SETUP_FAILED, str(error)), call.pod) from error
             except asyncio.CancelledError:
-                await self._give_back(assignment, "SetupNSFailed")
+                await self._give_up(assignments, len(connected))
                 raise
             if self._policies is not None:
-                await self._policies.enforce(
-                    call.pod
-                )  # what it leaves behind is the runtime's DEL to clean up
+                # what it leaves behind is the runtime's DEL to clean up
+                await self._policies.enforce(call.pod, len(connected))
         self.kick()
-        return result_json(
-            call,
-            assignment.address,
-            host_veth=host_veth,
-            route_table=eni.route_table,
-            device_index=eni.device_index,
-        )
+        return result_json(call, connected)
 
     async def delete(self, call: CniCall) -> bytes:
-        """Disconnect the sandbox and let its address cool. What is not there (any more) is fine."""
+        """Disconnect the sandbox and let its addresses cool. What is not there (any more) is fine."""
         async with self._turns.of(call.pod):
-            assignment = self.ipam.find(call.key)
-            if assignment is None:
+            assignments = self._find(call.key)
+            if not assignments:
                 await self._delete_unknown(call)
                 return b""
-            await self._unwire(assignment)
-            await self._give_back(assignment, "PodDeleted")
+            for assignment in assignments:
+                await self._unwire(assignment)
+                await self._give_back(assignment, "PodDeleted")
             self.kick()
             if self._policies is not None:
-                await self._policies.forget(assignment.pod)
+                await self._policies.forget(assignments[0].pod)
         return b""
 
     async def check(self, request: PluginRequest, call: CniCall) -> bytes:
         """Raise CniError if the sandbox's network is not what ADD made of it."""
-        assignment = self.ipam.find(call.key)
-        if assignment is None:
+        assignments = self.cards.find(call.key)
+        if not assignments:
             raise CniError(UNKNOWN_CONTAINER, f"no address is assigned to {call.key} (pod {call.pod})")
-        differences = await self._host.check(request, call, assignment, self.enis[assignment.eni])
-        if call.previous is not None and call.previous.address != assignment.address:
-            differences.append(
-                f"prevResult has {call.previous.address}, the agent assigned {assignment.address}"
-            )
+        differences: list[str] = []
+        for assignment in assignments:
+            differences += await self._host.check(request, call, assignment, self.enis[assignment.eni])
+        before, now = {p.address for p in call.previous}, {a.address for a in assignments}
+        if before and before != now:
+            differences.append(f"prevResult has {_listed(before)}, the agent assigned {_listed(now)}")
         if differences:
             raise CniError(INTERNAL, f"the network of pod {call.pod} differs: {'; '.join(differences)}")
         return b""
@@ -174,7 +194,7 @@ class Agent:
         """Delete every attachment of this network that the runtime does not name."""
         stale = [
             a
-            for a in self.ipam.pool.assignments()
+            for a in self.cards.assignments()
             if a.key.network == call.network and (a.key.container_id, a.key.interface) not in call.valid
         ]
         for assignment in stale:
@@ -197,88 +217,118 @@ class Agent:
         self.counters.adds += 1
         async with self._turns.of(call.pod):
             self._added(call)
-            had = self.ipam.find(call.key)
+            had = self.cards.find(call.key)
             try:
-                assignment = await self._take(call)
+                assignments = await self._take(call)
             except asyncio.CancelledError:
                 # nobody was told of it, and nobody may come back for it
-                if had is None and (unheard := self.ipam.find(call.key)) is not None:
+                for unheard in self.cards.find(call.key) if not had else ():
                     await self._give_back(unheard, "SetupNSFailed")
                 raise
         self.kick()
-        return ((assignment, self.enis[assignment.eni]),)
+        return tuple((assignment, self.enis[assignment.eni]) for assignment in assignments)
 
     async def release_only(self, call: CniCall, reason: str) -> tuple[tuple[Assignment, Eni | None], ...]:
         """As DEL, but the caller disconnects the sandbox; none if it has no address. An ENI may be gone."""
         async with self._turns.of(call.pod):
-            assignment = self.ipam.find(call.key) or self.ipam.find(
-                SandboxKey(MIGRATED_NETWORK, call.container_id, MIGRATED_INTERFACE)
-            )
-            if assignment is None:
-                return ()
-            await self._give_back(assignment, reason)
+            assignments = self._find(call.key)
+            for assignment in assignments:
+                await self._give_back(assignment, reason)
         self.kick()
-        return ((assignment, self.enis.get(assignment.eni)),)
+        return tuple((assignment, self.enis.get(assignment.eni)) for assignment in assignments)
 
     def status(self) -> bytes:
         """Raise CniError if an ADD could not be served now."""
         now = self._clock()
-        if not self.ipam.can_assign(now) and not self.ipam.worth_waiting(now):
+        if not any(pool.can_assign(now) or pool.worth_waiting(now) for pool in self.cards.pools):
             refusal = self.ipam.refusal(now)
             raise CniError(LIMITED, f"no address for another pod: {refusal}", refusal.reason.advice)
         return b""
 
     # --- steps of the calls -----------------------------------------------------------------------------------
 
-    async def _take(self, call: CniCall) -> Assignment:
-        """An address, written down; waits a bounded time for one that is on its way."""
+    def _find(self, key: SandboxKey) -> tuple[Assignment, ...]:
+        """What the sandbox has; assignments from before the CNI's own checkpoint go by another key (spec 6.3)."""
+        migrated = SandboxKey(MIGRATED_NETWORK, key.container_id, MIGRATED_INTERFACE)
+        return self.cards.find(key) or self.cards.find(migrated)
+
+    async def _take(self, call: CniCall) -> tuple[Assignment, ...]:
+        """An address for each interface, written down; waits a bounded time for what is on its way."""
+        if call.every_card and not self._multi_nic:
+            why = f"pod {call.pod} asks for an interface on each network card, and ENABLE_MULTI_NIC is off"
+            raise CniError(
+                INTERNAL, f"{NO_ADDRESS}: {why}", "set ENABLE_MULTI_NIC=true, or drop the annotation"
+            )
         deadline = self._clock() + self._patience
+        known = {a.interface.index: a for a in self.cards.find(call.key)}
+        new: list[Assignment] = []
+        for interface, pools in self.cards.interfaces(every_card=call.every_card):
+            if interface.index in known:
+                continue
+            try:
+                new.append(await self._take_one(call, interface, pools, deadline))
+            except BaseException:
+                for assignment in new:  # all of a pod's interfaces or none
+                    await self._give_back(assignment, "SetupNSFailed")
+                raise
+        return tuple(sorted([*known.values(), *new], key=lambda a: a.interface.index))
+
+    async def _take_one(
+        self, call: CniCall, interface: Interface, pools: tuple[Ipam, ...], deadline: float
+    ) -> Assignment:
         while True:
-            now = self._clock()
-            known = self.ipam.find(call.key)
-            if known is not None:
-                return known
-            answer = self.ipam.assign(call.key, call.pod, now)
+            answer = assign_on(pools, call.key, call.pod, self._clock(), interface)
             if isinstance(answer, Assignment):
                 break
-            if not await self._wait_for_address(deadline):
-                refusal = self.ipam.refusal(self._clock())
+            if not await self._wait_for_address(pools, deadline):
+                refusal = pools[0].refusal(self._clock())
                 self.counters.refused[refusal.reason] += 1
                 raise CniError.refused(refusal, call.pod)
         self.kick()
         try:
-            await self._store.append(Given(answer))
+            await self._stores[self._card(answer)].append(Given(answer))
         except OSError as error:
-            self.ipam.undo(call.key)
+            self.cards.holder(answer).undo(call.key)
             self.counters.refused[Reason.CHECKPOINT_FAILED] += 1
             raise CniError.refused(Refusal(Reason.CHECKPOINT_FAILED, str(error)), call.pod) from error
         return answer
 
-    async def _wait_for_address(self, deadline: float) -> bool:
-        """Wait until the pool changed; False if there is nothing to wait for, or no time."""
+    async def _wait_for_address(self, pools: tuple[Ipam, ...], deadline: float) -> bool:
+        """Wait until a pool changed; False if there is nothing to wait for, or no time."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiting = (pools[0].state.card, turn)
+        self._waiting.append(waiting)
         try:
             self.kick()  # this want counts: it may be what makes the pool ask EC2
             now = self._clock()
-            if not self.ipam.worth_waiting(now, deadline - now):
+            if not any(pool.worth_waiting(now, deadline - now) for pool in pools):
                 return False
             async with asyncio.timeout(max(0.0, deadline - now)):
                 await turn
         except TimeoutError:
             return False
         finally:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
         return True
+
+    async def _give_up(self, assignments: tuple[Assignment, ...], connected: int) -> None:
+        """A pod that could not be connected whole has nothing."""
+        for assignment in assignments[:connected]:
+            with contextlib.suppress(CniError):
+                await self._unwire(assignment)
+        for assignment in assignments:
+            await self._give_back(assignment, "SetupNSFailed")
 
     async def _give_back(self, assignment: Assignment, reason: str) -> None:
         self.counters.deletions[reason] += 1
         now = self._clock()
-        self.ipam.release(assignment.key, now)
-        cooling = Cooling(assignment.address, now + self.ipam.pool.cooldown)
+        card = self._card(assignment)
+        pool = self.cards.holder(assignment)
+        pool.release(assignment.key, now)
+        cooling = Cooling(assignment.address, now + pool.pool.cooldown)
         try:
-            await self._store.append(TakenBack(assignment.key, cooling))
+            await self._stores[card].append(TakenBack(assignment.key, cooling))
         except OSError as error:
             # the address cools here; after a restart its missing veth tells that it is free
             log.error(
@@ -287,7 +337,8 @@ class Agent:
 
     async def _unwire(self, assignment: Assignment) -> None:
         # the pod's next sandbox may have taken the host veth's name over
-        newer = any(a.key != assignment.key for a in self.ipam.pool.of_pod(assignment.pod))
+        mates = self.cards.holder(assignment).pool.of_pod(assignment.pod)
+        newer = any(a.key != assignment.key for a in mates)
         try:
             await self._host.unwire(
                 assignment.pod, assignment, self.enis.get(assignment.eni), keep_link=newer
@@ -298,18 +349,24 @@ class Agent:
             ) from error
 
     async def _delete_unknown(self, call: CniCall) -> None:
-        """A sandbox the pool does not know: what its prevResult names is removed unless somebody else has it now."""
-        previous = call.previous
-        if previous is None or self.ipam.owner(previous.address) is not None:
-            return
-        leftover = Assignment(call.key, call.pod, previous.address, EniId(""), self._clock())
-        newer = bool(self.ipam.pool.of_pod(call.pod))
-        try:
-            await self._host.unwire(call.pod, leftover, None, keep_link=newer)
-        except HostError as error:
-            raise CniError(
-                INTERNAL, f"del cmd: failed on tear down pod network of {call.pod}: {error}"
-            ) from error
+        """A sandbox no pool knows: what its prevResult names is removed unless somebody else has it now."""
+        newer = any(pool.pool.of_pod(call.pod) for pool in self.cards.pools)
+        for number, previous in enumerate(call.previous):
+            if any(pool.owner(previous.address) is not None for pool in self.cards.pools):
+                continue
+            interface = Interface(number, len(call.previous))
+            leftover = Assignment(call.key, call.pod, previous.address, EniId(""), self._clock(), interface)
+            try:
+                await self._host.unwire(call.pod, leftover, None, keep_link=newer)
+            except HostError as error:
+                raise CniError(
+                    INTERNAL, f"del cmd: failed on tear down pod network of {call.pod}: {error}"
+                ) from error
+
+    def _card(self, assignment: Assignment) -> int:
+        """Whose store has it."""
+        card = self.cards.holder(assignment).state.card
+        return card if card in self._stores else 0
 
     # --- the pool's actions -----------------------------------------------------------------------------------
 
@@ -318,16 +375,18 @@ class Agent:
         if self._stopping:
             return
         now = self._clock()
-        if sum(self.ipam.pool.total.values()):
+        if any(sum(pool.pool.total.values()) for pool in self.cards.pools):
             self.has_addresses.set()
-        for action in self.ipam.plan(now, waiting=len(self._waiting)):
-            log.info("pool: %s", action)
-            task = asyncio.get_running_loop().create_task(self._carry_out(action))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+        for pool in self.cards.pools:
+            waiting = sum(card == pool.state.card for card, _ in self._waiting)
+            for action in pool.plan(now, waiting=waiting):
+                log.info("pool: %s", action)
+                task = asyncio.get_running_loop().create_task(self._carry_out(action))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
         if self._timer is not None:
             self._timer.cancel()
-        at = self.ipam.next_event(now)
+        at = self.cards.next_event(now)
         self._timer = (
             None if at is None else asyncio.get_running_loop().call_later(max(0.0, at - now), self._alarm)
         )
@@ -337,7 +396,7 @@ class Agent:
         self.kick()
 
     def _wake(self) -> None:
-        for turn in self._waiting:
+        for _, turn in self._waiting:
             if not turn.done():
                 turn.set_result(None)
 
@@ -354,7 +413,7 @@ class Agent:
         if not isinstance(outcome, Failed):
             log.info("pool: done: %s", outcome)
         try:
-            self.ipam.apply(outcome, self._clock())
+            self.cards.apply(outcome, self._clock())
         except (PoolError, NotUnderWayError):
             # whoever waits must be woken all the same, and the next action begun
             log.exception("EC2 did what the pool cannot follow: %s", outcome)

@@ -129,7 +129,7 @@ class Startup:
         now = self.clock()
 
         def alive(assignment: Assignment) -> bool:
-            return host_veth(self.settings.veth_prefix, assignment.pod) in links
+            return host_veth(self.settings.veth_prefix, assignment.pod, assignment.interface.index) in links
 
         restored = restore(ipam, attached, checkpoint, alive, now)
         for assignment in restored.stale:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
-from vpccni.ipam.values import Assignment, Cooling, EniId, Pod, SandboxKey
+from vpccni.ipam.values import Assignment, Cooling, EniId, Interface, Pod, SandboxKey
 
 FORMAT, VERSION = "vpc-cni-ipam/", 1
 NANO = 1_000_000_000
@@ -215,11 +215,13 @@ def _allocation(a: Assignment) -> dict[str, Any]:
         metadata["k8sPodNamespace"] = a.pod.namespace
     if a.pod.name:
         metadata["k8sPodName"] = a.pod.name
-    metadata["interfacesCount"] = 1
+    metadata["interfacesCount"] = a.interface.of
     return {
         **_key(a.key),
         "ipv4": str(a.address),
         "allocationTimestamp": _nanoseconds(a.assigned_at),
+        # ours: a reader that does not know it takes the interface's number from the card's
+        **({"interfaceIndex": a.interface.index} if a.interface.index else {}),
         "metadata": metadata,
     }
 
@@ -228,7 +230,18 @@ def _read_allocation(item: dict[str, Any], eni: object) -> Assignment:
     metadata = _object(item.get("metadata") or {})
     pod = Pod(_text(metadata.get("k8sPodNamespace", "")), _text(metadata.get("k8sPodName", "")))
     at = _seconds(item.get("allocationTimestamp", 0))
-    return Assignment(_read_key(item), pod, IPv4Address(_text(item["ipv4"])), EniId(_text(eni or "")), at)
+    address = IPv4Address(_text(item["ipv4"]))
+    # 0 in files from before the count was kept (spec 6.3)
+    interface = Interface(
+        _count(item.get("interfaceIndex", 0)), _count(metadata.get("interfacesCount", 1)) or 1
+    )
+    return Assignment(_read_key(item), pod, address, EniId(_text(eni or "")), at, interface)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value < 1 << 16:
+        raise ValueError(f"a small number was expected, not {value!r:.40}")
+    return value
 
 
 def _cooling(c: Cooling) -> dict[str, Any]:

@@ -27,12 +27,12 @@ from vpccni.ipam.actions import (
 from vpccni.ipam.growth import grow, obstacle, subnet_of
 from vpccni.ipam.pauses import SUBNET_IS_FULL, Pauses
 from vpccni.ipam.placement import Placement
-from vpccni.ipam.pool import AddressHeldError, Pool
+from vpccni.ipam.pool import ONLY, AddressHeldError, Pool
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.shrinking import Shrinking
 from vpccni.ipam.state import NodeState
 from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets, shortage
-from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId, Pod, SandboxKey
+from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId, Interface, Pod, SandboxKey
 
 REFUSED_FOR_SURE = frozenset({Reason.THROTTLED, Reason.NOT_AUTHORISED})
 """EC2 said no before it did anything."""
@@ -77,10 +77,12 @@ class Ipam:
 
     # --- pods -----------------------------------------------------------------------------------------------
 
-    def assign(self, key: SandboxKey, pod: Pod, now: float) -> Assignment | Refusal:
+    def assign(
+        self, key: SandboxKey, pod: Pod, now: float, interface: Interface = ONLY
+    ) -> Assignment | Refusal:
         """The sandbox's address, or why it has none."""
         for kind in self.state.kinds:
-            assignment = self.pool.assign(key, pod, now, kind)
+            assignment = self.pool.assign(key, pod, now, kind, interface)
             if assignment is not None:
                 return assignment
         return self.refusal(now)

@@ -10,12 +10,24 @@ import bisect
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from operator import itemgetter
 
 from vpccni.ipam.slots import RELEASED, Holder, Slot, Tally
-from vpccni.ipam.values import Assignment, Block, BlockKind, Cooling, Eni, EniId, Pod, SandboxKey
+from vpccni.ipam.values import (
+    Assignment,
+    Block,
+    BlockKind,
+    Cooling,
+    Eni,
+    EniId,
+    Interface,
+    Pod,
+    SandboxKey,
+)
+
+ONLY = Interface()
 
 
 class PoolError(Exception):
@@ -203,7 +215,9 @@ class Pool:
 
     # --- whose it is ----------------------------------------------------------------------------------------
 
-    def assign(self, key: SandboxKey, pod: Pod, now: float, kind: BlockKind) -> Assignment | None:
+    def assign(
+        self, key: SandboxKey, pod: Pod, now: float, kind: BlockKind, interface: Interface = ONLY
+    ) -> Assignment | None:
         """An address for the sandbox: the one it has, else a free one of the fullest ENI, else None."""
         known = self._keys.get(key)
         if known is not None:
@@ -216,7 +230,9 @@ class Pool:
         if released_at is not None:
             age = now - released_at
             self.shortest_reuse = age if self.shortest_reuse is None else min(age, self.shortest_reuse)
-        return self._give(slot, Assignment(key, pod, IPv4Address(address), slot.holder.eni.id, now))
+        return self._give(
+            slot, Assignment(key, pod, IPv4Address(address), slot.holder.eni.id, now, interface)
+        )
 
     def restore(self, assignment: Assignment) -> Assignment:
         """Give the very address of an earlier assignment, with the ENI that holds it now.
@@ -233,10 +249,7 @@ class Pool:
             owner = self.owner(address)
             why = f"{owner} has it" if owner else "it cools or is being given back"
             raise NotAssignableError(f"{address} is not free: {why}")
-        return self._give(
-            slot,
-            Assignment(assignment.key, assignment.pod, address, slot.holder.eni.id, assignment.assigned_at),
-        )
+        return self._give(slot, replace(assignment, eni=slot.holder.eni.id))
 
     def release(self, key: SandboxKey, now: float) -> Assignment | None:
         """Take the sandbox's address back; it cools. None if the sandbox has none."""

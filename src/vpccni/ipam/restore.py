@@ -7,7 +7,7 @@ hold it, for IMDS may lag.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vpccni.ipam.checkpoint import Checkpoint
 from vpccni.ipam.decide import Ipam
@@ -34,10 +34,13 @@ def restore(
     checkpoint: Checkpoint,
     alive: Callable[[Assignment], bool],
     now: float,
+    *,
+    position: int = 0,
 ) -> Restored:
     """Fill a new `Ipam` with the ENIs and with every assignment whose pod is alive.
 
-    One that names no pod (another runtime made it) cannot be looked for and is kept (spec 6.4). Raises PoolError if
+    `position` is the pool's among those of the managed network cards: a file of the original's does not say which of a pod's
+    interfaces an address is on. One that names no pod (another runtime made it) cannot be looked for and is kept (spec 6.4). Raises PoolError if
     two of the ENIs are the same or hold the same address.
     """
     for entry in attached:
@@ -46,7 +49,8 @@ def restore(
     stale: list[Assignment] = []
     unheld: list[Assignment] = []
     lost: list[tuple[Assignment, str]] = []
-    for assignment in checkpoint.allocations:
+    for written in checkpoint.allocations:
+        assignment = _numbered(written, position)
         if assignment.pod.name and not alive(assignment):
             stale.append(assignment)
             continue
@@ -63,6 +67,13 @@ def restore(
     for assignment in stale:
         ipam.pool.cool(Cooling(assignment.address, now + ipam.pool.cooldown), now)
     return Restored(tuple(kept), tuple(stale), tuple(unheld), tuple(lost))
+
+
+def _numbered(assignment: Assignment, position: int) -> Assignment:
+    interface = assignment.interface
+    if interface.of == 1 or interface.index:
+        return assignment
+    return replace(assignment, interface=replace(interface, index=position))
 
 
 def _take_for_held(ipam: Ipam, assignment: Assignment) -> None:

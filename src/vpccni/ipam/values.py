@@ -129,6 +129,14 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class Interface:
+    """Which of a pod's interfaces: `index` 0 is the one that the runtime named; more than one `of` with multi-NIC."""
+
+    index: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """An address that belongs to a sandbox."""
 
@@ -138,6 +146,7 @@ class Assignment:
     eni: EniId
     assigned_at: float
     """Seconds since the epoch, by the agent's steady clock."""
+    interface: Interface = Interface()
 
 
 @dataclass(frozen=True, slots=True)

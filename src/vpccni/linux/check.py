@@ -11,12 +11,12 @@ from vpccni.linux.routes import routes
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import listing
 from vpccni.linux.wiring import (
-    GATEWAY,
     PodWiring,
     host_route,
     host_rules,
     inner_neighbour,
     inner_routes,
+    inner_rules,
     pod_of,
 )
 
@@ -69,18 +69,21 @@ def _in_the_pod(pod: Netlink, wiring: PodWiring, outside: Link | None) -> list[s
         differences.append(
             f"{wiring.interface} of the pod holds {held or 'no address'}, not {wiring.address}/32"
         )
-    present = routes(pod, MAIN_TABLE)
+    present = routes(pod, wiring.inner_table)
     differences += [
         f"the pod's route {route.destination or 'default'} is missing or another"
-        for route in inner_routes(inside.index)
+        for route in inner_routes(wiring, inside.index)
         if route not in present
     ]
+    if inner := inner_rules(wiring):
+        there = [entry.rule for entry in listing(pod) if entry.whole]
+        differences += [f"rule {rule} is missing in the pod" for rule in inner if rule not in there]
     if outside is not None:
         if inside.peer != outside.index or outside.peer != inside.index:
             differences.append(f"{wiring.interface} of the pod is not the other end of {wiring.host_veth}")
-        elif inner_neighbour(inside.index, outside.mac) not in permanent_neighbours(pod):
+        elif inner_neighbour(wiring, inside.index, outside.mac) not in permanent_neighbours(pod):
             differences.append(
-                f"the pod's neighbour {GATEWAY} is not {outside.mac}, the MAC of {wiring.host_veth}"
+                f"the pod's neighbour {wiring.gateway} is not {outside.mac}, the MAC of {wiring.host_veth}"
             )
     return differences
 

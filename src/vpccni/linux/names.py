@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from vpccni.ipam.values import Pod
+from vpccni.ipam.values import Assignment, Pod
 
 HASH_DIGITS = 11
 
@@ -14,6 +14,12 @@ def host_veth(prefix: str, pod: Pod, interface: int = 0) -> str:
     """The host's end of a pod's veth pair: the prefix and 11 digits of SHA-1 over namespace and name."""
     name = f"{pod.namespace}.{pod.name}" + (f".{interface}" if interface else "")
     return prefix + hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:HASH_DIGITS]
+
+
+def interface_name(assignment: Assignment) -> str:
+    """The pod's end: what the runtime named, and beside it mNicIf1, mNicIf2, … (spec 4.2)."""
+    number = assignment.interface.index
+    return f"mNicIf{number}" if number else assignment.key.interface
 
 
 def is_host_veth(prefix: str, name: str) -> bool:

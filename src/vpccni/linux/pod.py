@@ -30,6 +30,7 @@ from vpccni.linux.wiring import (
     host_rules,
     inner_neighbour,
     inner_routes,
+    inner_rules,
 )
 
 __all__ = ["PodWiring", "Wired", "WiringError", "check", "reap", "unwire", "wire"]
@@ -115,7 +116,7 @@ def _free_inside(host: Netlink, pod: Netlink, interface: str) -> None:
 
 
 def _configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Link) -> None:
-    to_gateway, default = inner_routes(inside.index)
+    to_gateway, default = inner_routes(wiring, inside.index)
     pod.run(
         [
             set_link(LOOPBACK, up=True),
@@ -123,7 +124,8 @@ def _configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Li
             put_route(to_gateway),
             put_route(default),
             put_address(inside.index, IPv4Interface(wiring.address)),
-            put_neighbour(inner_neighbour(inside.index, outside.mac)),
+            put_neighbour(inner_neighbour(wiring, inside.index, outside.mac)),
+            *(add_rule(rule) for rule in inner_rules(wiring)),
         ]
     )
 

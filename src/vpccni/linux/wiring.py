@@ -14,7 +14,9 @@ from vpccni.linux.rules import Rule
 TO_POD, FROM_POD = 512, 1536
 """Priorities of the rules to and from a pod (spec 5.1)."""
 GATEWAY = IPv4Address("169.254.1.1")
-"""What a pod takes for its router: the host's end of its veth pair (spec 4.5)."""
+"""What a pod takes for its router: the host's end of its veth pair (spec 4.5). Each further interface has the next."""
+FROM_INTERFACE = 1
+"""Priority of the rule inside a pod that sends what an interface's address sends by that interface (spec 4.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,18 @@ class PodWiring:
     table: int
     """The routing table of the address's ENI; 254 for the primary's."""
     mtu: int = 9001
+    number: int = 0
+    """Which of the pod's interfaces: all but the first have a table of that number inside the pod."""
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The interface's router."""
+        return GATEWAY + self.number
+
+    @property
+    def inner_table(self) -> int:
+        """The pod's own table for what leaves by this interface."""
+        return self.number or MAIN_TABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +74,24 @@ def host_route(wiring: PodWiring, index: int) -> Route:
     return Route(IPv4Network(wiring.address), MAIN_TABLE, index, scope=Scope.LINK)
 
 
-def inner_routes(index: int) -> tuple[Route, Route]:
+def inner_routes(wiring: PodWiring, index: int) -> tuple[Route, Route]:
     """The pod's two routes: to the gateway, and by it to everything (spec 4.5)."""
     return (
-        Route(IPv4Network(GATEWAY), MAIN_TABLE, index, scope=Scope.LINK),
-        Route(None, MAIN_TABLE, index, gateway=GATEWAY),
+        Route(IPv4Network(wiring.gateway), wiring.inner_table, index, scope=Scope.LINK),
+        Route(None, wiring.inner_table, index, gateway=wiring.gateway),
     )
 
 
-def inner_neighbour(index: int, host_mac: str) -> Neighbour:
+def inner_rules(wiring: PodWiring) -> tuple[Rule, ...]:
+    """What the first interface does not need: its routes are the main table's."""
+    if not wiring.number:
+        return ()
+    return (Rule(FROM_INTERFACE, wiring.inner_table, source=IPv4Network(wiring.address)),)
+
+
+def inner_neighbour(wiring: PodWiring, index: int, host_mac: str) -> Neighbour:
     """The pod's gateway is the host's end, for good: nobody has to answer for 169.254.1.1."""
-    return Neighbour(index, GATEWAY, host_mac)
+    return Neighbour(index, wiring.gateway, host_mac)
 
 
 def pod_of(rule: Rule) -> IPv4Address | None:

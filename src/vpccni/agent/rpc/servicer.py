@@ -120,8 +120,9 @@ async def _add(served: Served, request: AddNetworkRequest) -> AddNetworkReply:
         netns=request.Netns,
         # as the plugin names it, even if that is nothing: the host veth that it makes is named after it
         pod=Pod(request.K8S_POD_NAMESPACE, request.K8S_POD_NAME),
+        every_card=request.RequiresMultiNICAttachment,
     )
-    if problem := _problem(call, multi_nic=request.RequiresMultiNICAttachment):
+    if problem := _problem(call):
         log.error("no address for pod %s (%s): %s", call.pod, call.container_id, problem)
         return AddNetworkReply(Success=False)
     try:
@@ -184,14 +185,12 @@ def _check_version(theirs: str, served: Served) -> None:
         raise GRPCError(Status.FAILED_PRECONDITION, f'wrong client version "{theirs}" (!= "{ours}")')
 
 
-def _problem(call: CniCall, *, multi_nic: bool) -> str:
+def _problem(call: CniCall) -> str:
     """Why no address can be assigned, whatever the pool holds. The container's ID becomes part of a file's name."""
     if not (call.container_id and call.interface and call.network):
         return "ContainerID, IfName and NetworkName must not be empty"
     if not IDENTIFIER.match(call.container_id) or INTERFACE_BAD.search(call.interface):
         return f"ContainerID {call.container_id!r} or IfName {call.interface!r} is not what the CNI specification allows"
-    if multi_nic:
-        return "it asks for several network interfaces (nicConfig); this version gives one (ENABLE_MULTI_NIC)"
     return ""
 
 
