@@ -39,6 +39,21 @@ async def _pod_check(lab: Lab, p: dict[str, Any]) -> Any:
     return {}
 
 
+async def _sandboxes(lab: Lab, _: dict[str, Any]) -> Any:
+    return {
+        node.name: [
+            {
+                "name": f"{space}/{pod}",
+                "containerId": record.sandbox.container_id,
+                "ip": record.address,
+                "hostVeth": record.host_veth,
+            }
+            for (space, pod), record in node.pods.items()
+        ]
+        for node in lab.nodes.values()
+    }
+
+
 async def _way_in(lab: Lab, p: dict[str, Any]) -> Any:
     return lab.way_in(p["name"])
 
@@ -107,12 +122,17 @@ async def _behind(lab: Lab, p: dict[str, Any]) -> Any:
     return {"done": lab.behind(p["node"], p["what"], p["eni"], p["addresses"], int(p["count"]))}
 
 
+async def _delete_available(lab: Lab, p: dict[str, Any]) -> Any:
+    return {"deleted": lab.delete_available(p["eni"])}
+
+
 HANDLERS: dict[str, Handler] = {
     "status": _status,
     "pods": _pods,
     "pod-add": _pod_add,
     "pod-del": _pod_del,
     "pod-check": _pod_check,
+    "sandboxes": _sandboxes,
     "way-in": _way_in,
     "spoofed": _spoofed,
     "calls": _calls,
@@ -127,6 +147,7 @@ HANDLERS: dict[str, Handler] = {
     "fault-list": _fault_list,
     "fault-clear": _fault_clear,
     "behind": _behind,
+    "delete-available": _delete_available,
 }
 
 

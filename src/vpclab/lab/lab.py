@@ -307,6 +307,16 @@ class Lab:
         finally:
             self._stir.set()
 
+    def delete_available(self, eni_id: str) -> bool:
+        """Delete an ENI that is on no instance, as whoever detached it would; whether there was one."""
+        self.region.advance(time.time())
+        eni = self.region.enis.get(eni_id)
+        if eni is None or eni.attachment is not None:
+            return False
+        self.region.delete_network_interface(eni_id)
+        self._stir.set()
+        return True
+
     def calls_since(self, answered: int, name: str | None, since: float | None) -> dict[str, Any]:
         """EC2 calls after so many, of one machine and from one moment on if given. Raises LabError."""
         by_instance = {machine.instance_id: machine.name for machine in self.machines.values()}
