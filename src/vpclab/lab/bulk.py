@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -43,7 +44,8 @@ def report(done: Sequence[Done], seconds: float) -> dict[str, Any]:
     """How many, how long (of those that went well, in seconds), and what failed and why."""
     took = sorted(one.seconds for one in done if not one.problem)
     failed = [one for one in done if one.problem]
-    reasons = Counter(_without_name(one) for one in failed)
+    examples = {_kind(one): _reason(one) for one in failed}
+    reasons = Counter(examples[_kind(one)] for one in failed)
     return {
         "asked": len(done),
         "done": len(took),
@@ -64,7 +66,12 @@ def quantile(values: Sequence[float], part: float) -> float | None:
     return values[min(len(values), max(1, int(rank))) - 1]
 
 
-def _without_name(done: Done) -> str:
+def _reason(done: Done) -> str:
     """The problem as many may have it: without whose it was."""
     _, separator, reason = done.problem.partition(": ")
     return reason if separator else done.problem
+
+
+def _kind(done: Done) -> str:
+    """Reasons that differ in numbers and addresses only are one."""
+    return re.sub(r"\d+", "#", _reason(done))
