@@ -34,9 +34,15 @@ def check(name: str, output: str, wait: float) -> None:
 @click.option(
     "--settle", type=click.FloatRange(1), default=180.0, show_default=True, help="Seconds, at the end."
 )
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(["kill_agent", "restart_agent", "fault", "behind"]),
+    help="A kind of step that is left out.",
+)
 @click.option("--up", "own", is_flag=True, help="On a lab of its own, which is taken down afterwards.")
 @plain_errors
-def soak(name: str, minutes: float, seed: int, settle: float, *, own: bool) -> None:
+def soak(name: str, minutes: float, seed: int, settle: float, without: tuple[str, ...], *, own: bool) -> None:
     """Churn a running lab, with faults; at the end nothing may be leaked. Exit status 1 if anything is."""
     from vpclab.lab.settings import LabSettings  # noqa: PLC0415
     from vpclab.lab.soak import Soak  # noqa: PLC0415
@@ -45,7 +51,7 @@ def soak(name: str, minutes: float, seed: int, settle: float, *, own: bool) -> N
     with signals_are_exits():
         state = start(LabSettings(name, seed=seed), click.echo) if own else running(name)
         try:
-            held = Soak(state, seed, click.echo).run(minutes * 60, settle)
+            held = Soak(state, seed, click.echo, without).run(minutes * 60, settle)
         finally:
             if own:
                 state.remove()

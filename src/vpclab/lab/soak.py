@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +55,10 @@ class _Told:
 class Soak:
     """One soak of one lab."""
 
-    def __init__(self, state: LabState, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, state: LabState, seed: int, say: Callable[[str], None], without: Collection[str] = ()
+    ) -> None:
+        self._without = without
         self._state = state
         self._say = say
         self._draw = random.Random(seed)  # noqa: S311 -- a story that repeats, not a secret
@@ -99,7 +102,10 @@ class Soak:
             (self._behind, 5),
         )
         [step] = self._draw.choices([one for one, _ in steps], [weight for _, weight in steps])
-        self._told.steps[step.__name__.strip("_")] += 1
+        name = step.__name__.strip("_")
+        if name in self._without:
+            return
+        self._told.steps[name] += 1
         step()
         self._under_way = [one for one in self._under_way if not _over(one)]
 
