@@ -117,6 +117,18 @@ def test_what_is_taken_behind_the_agent_is_what_no_pod_has() -> None:
     assert eni.id not in region.enis
 
 
+def test_an_eni_attached_by_hand_takes_the_next_index_and_leaves_nothing_if_it_may_not() -> None:
+    region, study = study_region(Region(delays=AT_ONCE))
+    node = launch_node(region, study, 0, "t3.small").id
+    for index in (1, 2):
+        said = behind(region, node, "attach", eni=None, addresses=(), count=1, in_use=())
+        assert said.endswith(f"is being attached as eth{index}")
+    enis = set(region.enis)
+    with pytest.raises(LabError, match="AttachmentLimitExceeded"):
+        behind(region, node, "attach", eni=None, addresses=(), count=1, in_use=())
+    assert set(region.enis) == enis
+
+
 def test_so_many_at_a_time_and_each_problem_with_its_name() -> None:
     running, most = 0, 0
 

@@ -68,7 +68,7 @@ def fault_clear(name: str, ids: tuple[str, ...]) -> None:
 @NAME
 @OUTPUT
 @click.argument("node")
-@click.argument("what", type=click.Choice(["detach", "delete", "unassign", "assign"]))
+@click.argument("what", type=click.Choice(["attach", "detach", "delete", "unassign", "assign"]))
 @click.option("--eni", help="An ENI id or a device like eth1; the last secondary one if not given.")
 @click.option(
     "--address",
@@ -82,7 +82,8 @@ def fault_clear(name: str, ids: tuple[str, ...]) -> None:
 def fault_behind(name: str, output: str, **asked: Any) -> None:
     """Change a node's ENIs behind its agent's back, as somebody with the console would.
 
-    detach takes an ENI off, delete takes it off and deletes it, unassign takes addresses off one, assign puts some on.
+    attach makes an ENI without tags and puts it on, detach takes one off, delete takes it off and deletes it, unassign takes
+    addresses off one, assign puts some on.
     """
     done = ask(name, "behind", **asked)
     show(done, output, lambda found: str(found["done"]))

@@ -24,7 +24,7 @@ def behind(
     Args:
         region: the lab's.
         instance_id: the node's.
-        what: detach, delete, unassign or assign.
+        what: attach (an ENI of nobody's making, without tags), detach, delete, unassign or assign.
         eni: an id or a device like eth1; the last secondary one if None.
         addresses: what to unassign; if empty, `count` of those that no pod has.
         count: how many addresses to unassign or assign.
@@ -36,6 +36,8 @@ def behind(
     try:
         if what == "unassign":
             return _unassign(region, instance_id, eni, addresses, count, in_use)
+        if what == "attach":
+            return _attach(region, instance_id)
         chosen = _chosen(region, instance_id, eni)
         if what == "assign":
             new = region.assign_private_ip_addresses(chosen.id, Wanted(count=count)).addresses
@@ -49,6 +51,20 @@ def behind(
         raise LabError(f"EC2 refuses: {error}") from None
     else:
         return f"detached and deleted {chosen.id}"
+
+
+def _attach(region: Region, instance_id: str) -> str:
+    instance = region.instance(instance_id)
+    groups = region.primary_eni(instance_id).groups
+    taken = {one.attachment.device_index for one in region.enis_of(instance_id) if one.attachment}
+    index = next(number for number in range(len(taken) + 1) if number not in taken)
+    made = region.create_network_interface(instance.subnet_id, groups=groups, description="made by hand")
+    try:
+        region.attach_network_interface(made.id, instance_id, index)
+    except ApiError:
+        region.delete_network_interface(made.id)
+        raise
+    return f"{made.id} is being attached as eth{index}"
 
 
 def _chosen(region: Region, instance_id: str, eni: str | None) -> NetworkInterface:

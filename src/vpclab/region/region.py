@@ -58,7 +58,7 @@ class Region:
         self.account = account
         draws = Draws(seed)
         tables = self._tables = Tables(name, account, draws, delays, now)
-        self.gate = Gate(draws, account, throttle=throttle)
+        self.gate = Gate(Draws(seed, "gate"), account, throttle=throttle)
         networks = Networks(tables)
         groups = SecurityGroups(tables)
         capacity = Capacity(tables, limits)
