@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from vpclab.aws import CallLog, Serving, ec2_app, imds_app, serve
 from vpclab.fabric import AWS_API, IMDS, Fabric, Place
 from vpclab.lab.behind import behind
-from vpclab.lab.bulk import in_parallel, quantile, report
+from vpclab.lab.bulk import in_parallel, report
 from vpclab.lab.layout import add_networks, fill
-from vpclab.lab.pings import Pinger, ping_pairs
+from vpclab.lab.pod_pings import ping_pods
 from vpclab.lab.pods import LabPods
 from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError, known_names
-from vpclab.lab.view import lab_view, pod_view
+from vpclab.lab.view import calls_view, lab_view, pod_view
 from vpclab.node import (
     AgentProcess,
     Machine,
@@ -39,8 +37,6 @@ from vpclab.region import Delays, Latency, Region, launch_bastion, launch_node, 
 from vpclab.region.faults import FaultBook
 from vpclab.region.values import Instance
 
-T = TypeVar("T")
-U = TypeVar("U")
 Progress = Callable[[str], None]
 NO_DELAYS = Delays(attach=(0.0, 0.0), detach=(0.0, 0.0))
 REAL_DELAYS = Delays(imds=(0.1, 0.7))
@@ -269,30 +265,7 @@ class Lab:
 
     async def ping(self, *, every: bool, seconds: float) -> dict[str, Any]:
         """Every pod pings every other, or the next one (of another node where there is one)."""
-        pods = [
-            Pinger(f"{space}/{pod}", os.dup(record.netns_fd), record.address)
-            for (space, pod), record in _in_turn([node.pods for node in self.nodes.values()])
-        ]
-        try:
-            if every:
-                pairs = [(a, b) for a in pods for b in pods if a is not b]
-            else:
-                pairs = [(a, b) for a, b in zip(pods, pods[1:] + pods[:1], strict=True) if a is not b]
-            began = time.monotonic()
-            answers = await asyncio.to_thread(ping_pairs, pairs, seconds)
-        finally:
-            for one in pods:
-                os.close(one.netns)
-        took = sorted(one for one in answers.values() if one is not None)
-        return {
-            "pods": len(pods),
-            "asked": len(pairs),
-            "answered": len(took),
-            "seconds": time.monotonic() - began,
-            "p50": quantile(took, 0.5),
-            "p99": quantile(took, 0.99),
-            "unanswered": [{"from": a, "to": b} for (a, b), answer in answers.items() if answer is None],
-        }
+        return await ping_pods(self.nodes.values(), every=every, seconds=seconds)
 
     def behind(self, name: str, what: str, eni: str | None, addresses: Sequence[str], count: int) -> str:
         """Change a node's ENIs behind its agent's back. Raises LabError."""
@@ -319,27 +292,8 @@ class Lab:
 
     def calls_since(self, answered: int, name: str | None, since: float | None) -> dict[str, Any]:
         """EC2 calls after so many, of one machine and from one moment on if given. Raises LabError."""
-        by_instance = {machine.instance_id: machine.name for machine in self.machines.values()}
         if name is not None and name not in self.machines:
             raise known_names("machine", name, self.machines)
-        found = [
-            {
-                "at": call.at,
-                "who": by_instance.get(call.instance_id or "", call.source),
-                "action": call.action,
-                "code": call.code,
-                "seconds": call.seconds,
-            }
-            for call in self.calls.after(answered)
-            if since is None or call.at >= since
-        ]
-        return {
-            "next": self.calls.answered,
-            "calls": [call for call in found if name in (None, call["who"])],
-        }
-
-
-def _in_turn(nodes: Sequence[Mapping[T, U]]) -> list[tuple[T, U]]:
-    """The items of each in turn, so that neighbours are of different ones as long as there are any."""
-    rounds = itertools.zip_longest(*(pods.items() for pods in nodes))
-    return [item for row in rounds for item in row if item is not None]
+        by_instance = {machine.instance_id: machine.name for machine in self.machines.values()}
+        found = calls_view(self.calls.after(answered), by_instance, name, since)
+        return {"next": self.calls.answered, "calls": found}
