@@ -15,6 +15,7 @@ from vpclab.region.enis import Interfaces
 from vpclab.region.gate import Fault, Gate
 from vpclab.region.instances import Instances
 from vpclab.region.networks import Networks
+from vpclab.region.reservations import Reservations
 from vpclab.region.security_groups import SecurityGroups
 from vpclab.region.tables import Tables
 from vpclab.region.tagging import Tagging
@@ -29,6 +30,7 @@ from vpclab.region.values import (
     Subnet,
     Vpc,
 )
+from vpclab.region.vpc_changes import VpcChanges
 
 DEFAULT_DELAYS = Delays()
 
@@ -56,7 +58,7 @@ class Region:
         self.account = account
         draws = Draws(seed)
         tables = self._tables = Tables(name, account, draws, delays, now)
-        self.gate = Gate(draws, account, throttle=throttle)
+        self.gate = Gate(Draws(seed, "gate"), account, throttle=throttle)
         networks = Networks(tables)
         groups = SecurityGroups(tables)
         capacity = Capacity(tables, limits)
@@ -64,6 +66,8 @@ class Region:
         addresses = EniAddresses(tables, interfaces, capacity)
         instances = Instances(tables, interfaces, capacity)
         tagging = Tagging(tables)
+        reservations = Reservations(tables)
+        changes = VpcChanges(tables, reservations)
 
         self.describe = Describe(tables, interfaces.of_instance)
         self.limits = capacity.of
@@ -83,6 +87,12 @@ class Region:
         self.vpc = networks.vpc
         self.subnet = networks.subnet
         self.free_addresses = networks.free_addresses
+
+        self.disassociate_vpc_cidr = changes.disassociate_cidr
+        self.delete_subnet = changes.delete_subnet
+        self.create_subnet_cidr_reservation = reservations.create
+        self.delete_subnet_cidr_reservation = reservations.delete
+        self.subnet_cidr_reservations = reservations.of
 
         self.create_security_group = groups.create
         self.delete_security_group = groups.delete

@@ -1,6 +1,6 @@
 """EC2's operations, a family a file: small functions from typed parameters to the region and back to a response."""
 
-from vpclab.aws.operations import instances, network_interfaces, networks, security_groups, tags
+from vpclab.aws.operations import instances, network_interfaces, networks, security_groups, subnets, tags
 from vpclab.aws.operations.arguments import Operation
 
 OPERATIONS: dict[str, Operation] = {
@@ -8,6 +8,7 @@ OPERATIONS: dict[str, Operation] = {
     **network_interfaces.OPERATIONS,
     **networks.OPERATIONS,
     **security_groups.OPERATIONS,
+    **subnets.OPERATIONS,
     **tags.OPERATIONS,
 }
 
