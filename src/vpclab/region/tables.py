@@ -9,6 +9,7 @@ from vpclab.region.addresses import AddressSpace
 from vpclab.region.draws import Draws
 from vpclab.region.errors import not_found
 from vpclab.region.metadata_view import Lag, MetadataView
+from vpclab.region.routing import ElasticAddress
 from vpclab.region.schedule import Schedule
 from vpclab.region.values import (
     Change,
@@ -55,6 +56,7 @@ class Tables:
         self.enis_by_attachment: dict[str, str] = {}
         self.enis_by_mac: dict[str, str] = {}
         self.enis_by_public_ip: dict[IPv4Address, str] = {}
+        self.elastic: dict[str, ElasticAddress] = {}
         self.holders: dict[tuple[str, IPv4Network], str] = {}
         """By subnet and network: the ENI that an address or prefix is on."""
         self.ordinals: dict[str, int] = {}
@@ -136,6 +138,8 @@ class Tables:
         """Add or replace, indexes and IMDS's view included. The subnet's accounting is the caller's."""
         before = self.enis.get(eni.id)
         self.enis[eni.id] = eni
+        if before is not None and before.secondary != eni.secondary:
+            self._part_elastic(eni.id, set(before.secondary) - set(eni.secondary))
         self._index(before, eni)
         return eni
 
@@ -148,8 +152,13 @@ class Tables:
         self._forget(eni.id)
 
     def release_public_ip(self, eni: NetworkInterface) -> None:
-        """Give its public address, if it has one, back to the pool."""
-        if eni.public_ip is not None:
+        """Give its public addresses, if it has any, back: Elastic IP addresses stay the account's."""
+        self.release_auto_assigned(eni)
+        self._part_elastic(eni.id, {eni.primary, *eni.secondary})
+
+    def release_auto_assigned(self, eni: NetworkInterface) -> None:
+        """Give the public address that came with its instance back to the pool."""
+        if eni.public_ip is not None and all(one.public_ip != eni.public_ip for one in self.elastic.values()):
             self.public_pool.release((IPv4Network(eni.public_ip),))
 
     def taggable(self, identifier: str) -> Taggable:
@@ -183,6 +192,13 @@ class Tables:
             (subnet_id, single.supernet(new_prefix=28))
         )
         return None if found is None else self.enis[found]
+
+    def _part_elastic(self, eni_id: str, addresses: set[IPv4Address]) -> None:
+        """An Elastic IP address does not stay with a private one that its ENI loses."""
+        for one in tuple(self.elastic.values()):
+            if one.eni_id == eni_id and one.private_ip in addresses:
+                self.elastic[one.id] = replace(one, association="", eni_id="", private_ip=None)
+                self.note(Resource.ELASTIC_IP, one.id)
 
     def _forget(self, identifier: str) -> None:
         self.ordinals.pop(identifier, None)
