@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from vpclab.fabric.devices import number
 from vpclab.fabric.state import FabricState, wanted
 from vpclab.region.claims import Wanted
 from vpclab.region.region import Region
@@ -48,13 +49,13 @@ def test_links_routes_and_public_addresses_of_running_instances(small: Small) ->
     state = small.state()
     one, two = (small.region.enis_of(instance.id)[0] for instance in (small.one, small.two))
     by_eni = {link.eni_id: link for link in state.links.values()}
-    assert {(eni, link.device, link.public) for eni, link in by_eni.items()} == {
-        (one.id, "eth0", True),
-        (two.id, "eth0", False),
+    assert {(eni, link.device, link.table) for eni, link in by_eni.items()} == {
+        (one.id, "eth0", number(small.region.route_table_of(small.public.id).id)),
+        (two.id, "eth0", number(small.region.route_table_of(small.private.id).id)),
     }
-    assert state.routes == {
-        IPv4Network(one.primary): by_eni[one.id].name,
-        IPv4Network(two.primary): by_eni[two.id].name,
+    assert state.held == {
+        by_eni[one.id].name: {IPv4Network(one.primary)},
+        by_eni[two.id].name: {IPv4Network(two.primary)},
     }
     assert state.public == {one.primary: one.public_ip}
     assert state.gateways == {IPv4Address("10.0.1.1"), IPv4Address("10.0.2.1")}
@@ -85,15 +86,15 @@ def test_an_eni_counts_while_it_is_attached(small: Small) -> None:
 
 def test_secondary_addresses_and_prefixes_are_delivered_to_their_eni(small: Small) -> None:
     eni = small.region.primary_eni(small.two.id)
-    before = small.state().routes
+    before = small.state().held
     small.region.assign_private_ip_addresses(eni.id, Wanted(count=2))
     small.region.assign_private_ip_addresses(eni.id, Wanted(prefix_count=1))
     eni = small.region.primary_eni(small.two.id)
-    new = {network: name for network, name in small.state().routes.items() if network not in before}
-    assert set(new) == {*map(IPv4Network, eni.secondary), *eni.prefixes}
-    assert set(new.values()) == {before[IPv4Network(eni.primary)]}
+    new = {name: held - before[name] for name, held in small.state().held.items() if held != before[name]}
+    assert list(new.values()) == [{*map(IPv4Network, eni.secondary), *eni.prefixes}]
+    assert all(IPv4Network(eni.primary) in before[name] for name in new)
     small.region.unassign_private_ip_addresses(eni.id, addresses=eni.secondary, prefixes=eni.prefixes)
-    assert small.state().routes == before
+    assert small.state().held == before
 
 
 def test_another_vpc_is_not_carried(small: Small) -> None:

@@ -9,9 +9,10 @@ The router's own addresses (gateways, IMDS) are not forwarded to, so they are al
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
+from ipaddress import IPv4Network
 
 from vpclab.fabric.eni import Link
 from vpclab.fabric.nft_table import Chain, Elements, Table
@@ -35,9 +36,16 @@ PRIORITY = {Way.OUT: -1, Way.IN: 0}
 
 
 def security_table(
-    links: Mapping[str, Link], enis: Mapping[str, NetworkInterface], groups: Mapping[str, SecurityGroup]
+    links: Mapping[str, Link],
+    enis: Mapping[str, NetworkInterface],
+    groups: Mapping[str, SecurityGroup],
+    members: Callable[[str], Elements] | None = None,
 ) -> Table:
-    """The table for these links (by router device), ENIs and groups (by id); a group that is not there allows nothing."""
+    """The table for these links (by router device), ENIs and groups (by id); a group that is not there allows nothing.
+
+    `members` gives a group's set, for who remembers it; otherwise it is made from `enis`.
+    """
+    members_of = members or (lambda group_id: _members(group_id, enis.values()))
     filtered = {name: enis[link.eni_id].groups for name, link in links.items() if enis[link.eni_id].groups}
     if not filtered:
         return NO_GROUPS
@@ -63,7 +71,7 @@ def security_table(
         chains[f"{way.value}_all"] = Chain(rules, hook)
     sets = {
         **{f"{way.value}_by": _verdicts(way, filtered) for way in Way},
-        **{members_set(peer): _members(peer, enis.values()) for peer in sorted(peers)},
+        **{members_set(peer): members_of(peer) for peer in sorted(peers)},
     }
     counters = frozenset(eni_chain(way, name) for way in Way for name in filtered)
     return replace(NO_GROUPS, chains=chains, sets=sets, counters=counters)
@@ -80,8 +88,12 @@ def members_set(group_id: str) -> str:
 
 
 def _members(group_id: str, enis: Iterable[NetworkInterface]) -> Elements:
-    networks = (str(n) for eni in enis if group_id in eni.groups for n in eni.networks)
-    return Elements("type ipv4_addr; flags interval;", {_plain(network): "" for network in networks})
+    return members_of(n for eni in enis if group_id in eni.groups for n in eni.networks)
+
+
+def members_of(networks: Iterable[IPv4Network]) -> Elements:
+    """The set of a group whose members hold these."""
+    return Elements("type ipv4_addr; flags interval;", {_plain(str(network)): "" for network in networks})
 
 
 def _verdicts(way: Way, names: Iterable[str]) -> Elements:
