@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from vpclab.fabric.namespaces import Place
 
@@ -60,8 +60,8 @@ async def _answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
 
 class _Packets(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101 - what the endpoint is made with
-        self._transport = transport
+        # It is one, but only from Python 3.12 on does its class say so.
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:  # noqa: ARG002 - asyncio's
         self._transport.sendto(_told(addr), addr)
@@ -133,8 +133,8 @@ class Capture:
 
 
 @asynccontextmanager
-async def capture(place: Place, device: str) -> AsyncIterator[Capture]:
-    """Watch one device of a place meanwhile; a packet is there at the latest when the loop has turned once more."""
+async def capture(place: Place, device: str = "") -> AsyncIterator[Capture]:
+    """Watch one device of a place meanwhile, or all of them; a packet is there at the latest when the loop has turned once more."""
     made = Capture()
     watching = await place.call(_watch, device)
 
@@ -161,6 +161,7 @@ async def capture(place: Place, device: str) -> AsyncIterator[Capture]:
 def _watch(device: str) -> socket.socket:
     everything = socket.htons(0x0003)  # ETH_P_ALL: that what leaves is seen as well
     watching = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, everything)
-    watching.bind((device, 0x0003))
+    if device:
+        watching.bind((device, 0x0003))
     watching.setblocking(False)
     return watching
