@@ -15,7 +15,7 @@ from vpclab.region.routing import (
     VpnGateway,
 )
 from vpclab.region.tables import Tables
-from vpclab.region.values import InternetGateway, NetworkInterface, Vpc
+from vpclab.region.values import InternetGateway, NetworkInterface, Resource, Vpc
 
 
 class NetworkTables:
@@ -33,6 +33,9 @@ class NetworkTables:
         self.customer_gateways: dict[str, CustomerGateway] = {}
         self.vpn_connections: dict[str, VpnConnection] = {}
         self.load_balancers: dict[str, LoadBalancer] = {}
+        tables.further[Resource.ROUTE_TABLE] = self.route_tables
+        tables.further[Resource.NAT_GATEWAY] = self.nat_gateways
+        tables.further[Resource.PEERING] = self.peerings
 
     def vpcs_of(self, kind: str, target: str) -> tuple[str, ...] | None:
         """The VPCs in which something may be a route's target; None: there is no such thing."""

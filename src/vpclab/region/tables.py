@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from vpclab.region.addresses import AddressSpace
 from vpclab.region.draws import Draws
 from vpclab.region.errors import not_found
 from vpclab.region.metadata_view import Lag, MetadataView
-from vpclab.region.routing import ElasticAddress
+from vpclab.region.routing import ElasticAddress, NatGateway, Peering, RouteTable
 from vpclab.region.schedule import Schedule
 from vpclab.region.values import (
     Change,
@@ -29,7 +30,18 @@ PUBLIC_POOL = IPv4Network("203.0.113.0/24")
 PUBLIC_POOL_HEAD = 10
 """The first ten are the lab's own: routers and the like."""
 
-Taggable = Vpc | Subnet | InternetGateway | SecurityGroup | Instance | NetworkInterface
+Taggable = (
+    Vpc
+    | Subnet
+    | InternetGateway
+    | SecurityGroup
+    | Instance
+    | NetworkInterface
+    | RouteTable
+    | ElasticAddress
+    | NatGateway
+    | Peering
+)
 
 
 class Tables:
@@ -59,6 +71,8 @@ class Tables:
         self.elastic: dict[str, ElasticAddress] = {}
         self.holders: dict[tuple[str, IPv4Network], str] = {}
         """By subnet and network: the ENI that an address or prefix is on."""
+        self.further: dict[Resource, dict[str, Any]] = {Resource.ELASTIC_IP: self.elastic}
+        """What others keep (networking.py), each with an id and tags."""
         self.ordinals: dict[str, int] = {}
         """Creation order, which pages of a listing go by."""
         self.changes: dict[Change, None] = {}
@@ -167,6 +181,10 @@ class Tables:
             if identifier in table:
                 found: Taggable = table[identifier]
                 return found
+        for further in self.further.values():
+            if identifier in further:
+                of_others: Taggable = further[identifier]
+                return of_others
         raise not_found(identifier)
 
     def put_tags(self, identifier: str, tags: Tags) -> None:
@@ -184,6 +202,11 @@ class Tables:
                 self.put_group(replace(group, tags=tags))
             case InternetGateway() as gateway:
                 self.put_gateway(replace(gateway, tags=tags))
+            case other:
+                for kind, further in self.further.items():
+                    if identifier in further:
+                        further[identifier] = replace(other, tags=tags)
+                        self.note(kind, identifier)
 
     def holder(self, subnet_id: str, address: IPv4Address) -> NetworkInterface | None:
         """The ENI that an address is on, by itself or within a prefix."""
