@@ -13,8 +13,8 @@ from typing import Protocol
 
 from vpclab.fabric.devices import ENI, IGW_DEVICE, NOWHERE, PEERING, VPN, device, number
 from vpclab.fabric.eni import Link, device_name
-from vpclab.fabric.nft_table import Elements, Table
-from vpclab.fabric.security_groups import NO_GROUPS, members_of, security_table
+from vpclab.fabric.nft_table import Table
+from vpclab.fabric.security_groups import NO_GROUPS, Members, members_of, security_table
 from vpclab.region.routing import (
     LOCAL,
     CustomerGateway,
@@ -94,7 +94,7 @@ class Outlook:
     def __init__(self, vpc_id: str) -> None:
         self.vpc_id = vpc_id
         self._parts: dict[str, _Part] = {}
-        self._members: dict[str, tuple[list[_Part], Elements]] = {}
+        self._members: dict[str, tuple[list[_Part], Members]] = {}
         self._security: tuple[tuple[object, ...], Table] = ((), NO_GROUPS)
 
     def wanted(self, region: RegionView, machines: Collection[str]) -> FabricState:
@@ -140,9 +140,7 @@ class Outlook:
                     link = Link.of(eni, owner, at, numbers[eni.subnet_id])
             part = old.get(eni.id)
             if part is None or part.eni is not eni or part.link != link:
-                same = part is not None and part.eni is eni
-                networks = part.networks if same and part is not None else frozenset(eni.networks)
-                part = _Part(eni, networks, link)
+                part = _Part(eni, _networks(part, eni), link)
             self._parts[eni.id] = part
             if link is not None:
                 mine[eni.id] = part
@@ -184,7 +182,7 @@ class Outlook:
             self._security = (key, table)
         return self._security[1]
 
-    def _group(self, group_id: str) -> Elements:
+    def _group(self, group_id: str) -> Members:
         parts = [part for part in self._parts.values() if group_id in part.eni.groups]
         had = self._members.get(group_id)
         if (
@@ -195,6 +193,17 @@ class Outlook:
             had = (parts, members_of(network for part in parts for network in part.networks))
             self._members[group_id] = had
         return had[1]
+
+
+def _networks(before: _Part | None, eni: NetworkInterface) -> Networks:
+    """What it holds: the same object as before, if that has not changed."""
+    if before is not None and (before.eni.primary, before.eni.secondary, before.eni.prefixes) == (
+        eni.primary,
+        eni.secondary,
+        eni.prefixes,
+    ):
+        return before.networks
+    return frozenset(eni.networks)
 
 
 class _Same:
