@@ -7,7 +7,7 @@ DEBS := python3-venv iproute2 iptables nftables conntrack tcpdump iputils-ping c
 # What must be on the machine, as files: asked before apt is, so that a second run asks nothing.
 TOOLS := ip iptables nft conntrack tcpdump ping curl nsenter unshare
 
-.PHONY: help setup debs demo test test-pure test-kernel test-lab check format lock bench clean
+.PHONY: help setup debs demo test test-pure test-kernel test-lab soak check format lock bench clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ lock: ## renew the pinned requirements (with uv)
 	  --group dev --extra lab pyproject.toml requirements-build.in -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	  pyproject.toml -o requirements.txt
+
+soak: setup ## churn and faults on a lab of its own, MINUTES=30 SEED=0; nothing may be leaked
+	$(BIN)/vpc-lab soak --up --name soak-$$$$ --minutes $(or $(MINUTES),30) --seed $(or $(SEED),0)
 
 bench: setup ## measure, beside a baseline in the same run
 	$(BIN)/python bench/pool.py

@@ -17,7 +17,7 @@ from vpclab.lab.state import LabState
 
 def vpc_lab(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        [sys.executable, "-m", "vpclab", *arguments], capture_output=True, text=True, check=False, timeout=100
+        [sys.executable, "-m", "vpclab", *arguments], capture_output=True, text=True, check=False, timeout=280
     )
     assert not check or done.returncode == 0, f"vpc-lab {' '.join(arguments)}: {done.stderr}{done.stdout}"
     return done
@@ -35,7 +35,7 @@ class LabUnderTest:
 
     def __call__(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         # the option stands before the arguments that belong to a command inside
-        words = 2 if arguments[0] in {"pod", "agent"} else 1
+        words = 2 if arguments[0] in {"pod", "agent", "fault"} else 1
         return vpc_lab(*arguments[:words], "--name", self.name, *arguments[words:], check=check)
 
     def json(self, *arguments: str) -> Any:

@@ -5,9 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,18 +13,11 @@ from typing import Any
 import pytest
 
 from tests.lab.conftest import LabUnderTest, StartLab, vpc_lab
+from tests.lab.waiting import until
 from vpclab.demo.eyes import machine_network
 from vpclab.lab.state import LabError, LabState
 
 pytestmark = pytest.mark.lab
-
-
-def until(what: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def alive(pid: int | None) -> bool:
@@ -191,20 +182,6 @@ def test_a_pod_deleted_while_the_agent_is_away_is_forgotten_when_it_is_back(star
     until(lambda: not lab.eyes.run("node1", *notes).strip())
     until(lambda: pod["ip"] not in traces(lab, "node1")["to"] | traces(lab, "node1")["routes"])
     assert lab.pod("next")["ip"] != pod["ip"], "it cools"
-
-
-def test_targets_are_held_exactly_as_the_formulas_say(start_lab: StartLab) -> None:
-    lab = start_lab("--nodes", "1", "--env", "WARM_IP_TARGET=2", "--env", "MINIMUM_IP_TARGET=10")
-
-    def held() -> int:
-        node = next(m for m in lab.json("status")["machines"] if m["name"] == "node1")
-        seen = [e for e in lab.eyes.interfaces() if e["instance"] == node["instanceId"]]
-        return sum(len(e["addresses"]) - 1 for e in seen)
-
-    until(lambda: held() == 10)
-    for number in range(9):
-        lab.pod(f"p{number}")
-    until(lambda: held() == 11)
 
 
 def test_a_pod_beyond_the_types_limit_is_told_why_and_what_to_do(start_lab: StartLab) -> None:

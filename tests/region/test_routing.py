@@ -251,3 +251,13 @@ def test_the_world_of_every_path() -> None:
     assert region.instance_at(public) is None
     again, _ = paths_region()
     assert set(again.route_tables) <= set(region.route_tables), "the same seed makes another world"
+
+
+def test_a_subnet_that_is_deleted_leaves_its_table(region: Region) -> None:
+    vpc = region.create_vpc(VPC)
+    subnet = region.create_subnet(vpc.id, region.zones[0], IPv4Network("10.0.1.0/24"))
+    table = region.create_route_table(vpc.id)
+    region.associate_route_table(table.id, subnet.id)
+    region.delete_subnet(subnet.id)
+    assert not region.route_table(table.id).subnets
+    region.delete_route_table(table.id)

@@ -30,13 +30,21 @@ class CallLog:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._calls: deque[Call] = deque(maxlen=kept)
+        self.answered = 0
+        """How many calls there were, those forgotten included."""
         self.counts: Counter[tuple[str, str]] = Counter()
         """By (action, code)."""
 
     def add(self, call: Call) -> None:
         """Note a call that has been answered."""
         self._calls.append(call)
+        self.answered += 1
         self.counts[call.action, call.code] += 1
+
+    def after(self, answered: int) -> tuple[Call, ...]:
+        """The calls that came after so many had been answered, as far as they are kept."""
+        missed = self.answered - answered
+        return tuple(self._calls)[-missed:] if missed > 0 else ()
 
     def calls(self, action: str | None = None, *, instance_id: str | None = None) -> tuple[Call, ...]:
         """The last calls, oldest first; only these if something is named."""

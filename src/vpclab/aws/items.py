@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from vpccni.ipam.limits import Hypervisor, InstanceLimits
@@ -59,14 +59,7 @@ def vpc(region: Region, value: Vpc) -> Item:
     return {
         "OwnerId": region.account,
         "InstanceTenancy": "default",
-        "CidrBlockAssociationSet": [
-            {
-                "AssociationId": derived_id("vpc-cidr-assoc", value.id, cidr),
-                "CidrBlock": cidr,
-                "CidrBlockState": {"State": "associated"},
-            }
-            for cidr in value.cidrs
-        ],
+        "CidrBlockAssociationSet": cidr_associations(value),
         "IsDefault": False,
         "Tags": tag_set(value.tags),
         "VpcId": value.id,
@@ -74,6 +67,23 @@ def vpc(region: Region, value: Vpc) -> Item:
         "CidrBlock": value.cidrs[0],
         "DhcpOptionsId": derived_id("dopt", region.account, region.name),
     }
+
+
+def cidr_association_id(value: Vpc, cidr: IPv4Network) -> str:
+    """The id by which a VPC's CIDR block is disassociated."""
+    return derived_id("vpc-cidr-assoc", value.id, cidr)
+
+
+def cidr_associations(value: Vpc) -> list[Item]:
+    """A VPC's CIDR blocks."""
+    return [
+        {
+            "AssociationId": cidr_association_id(value, cidr),
+            "CidrBlock": cidr,
+            "CidrBlockState": {"State": "associated"},
+        }
+        for cidr in value.cidrs
+    ]
 
 
 def subnet(region: Region, value: Subnet) -> Item:

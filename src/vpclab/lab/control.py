@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vpclab.lab.lab import Lab
-from vpclab.lab.state import LabError
+from vpclab.lab.state import LabError, known_names
+from vpclab.region.faults import FaultSpecError, read_fault
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Lab, dict[str, Any]], Awaitable[Any]]
@@ -38,6 +39,21 @@ async def _pod_check(lab: Lab, p: dict[str, Any]) -> Any:
     return {}
 
 
+async def _sandboxes(lab: Lab, _: dict[str, Any]) -> Any:
+    return {
+        node.name: [
+            {
+                "name": f"{space}/{pod}",
+                "containerId": record.sandbox.container_id,
+                "ip": record.address,
+                "hostVeth": record.host_veth,
+            }
+            for (space, pod), record in node.pods.items()
+        ]
+        for node in lab.nodes.values()
+    }
+
+
 async def _way_in(lab: Lab, p: dict[str, Any]) -> Any:
     return lab.way_in(p["name"])
 
@@ -62,17 +78,76 @@ async def _agent_start(lab: Lab, p: dict[str, Any]) -> Any:
     return lab.start_agent(p["node"])
 
 
+async def _agent_env(lab: Lab, p: dict[str, Any]) -> Any:
+    return {"nodes": await lab.change_environment(p["node"], p["changes"])}
+
+
+async def _pods_add(lab: Lab, p: dict[str, Any]) -> Any:
+    return await lab.add_pods(p["names"], p["namespace"], p.get("node"), int(p["parallel"]))
+
+
+async def _pods_del(lab: Lab, p: dict[str, Any]) -> Any:
+    return await lab.delete_pods(p["names"], int(p["parallel"]))
+
+
+async def _ping(lab: Lab, p: dict[str, Any]) -> Any:
+    return await lab.ping(every=bool(p["every"]), seconds=float(p["wait"]))
+
+
+async def _calls_since(lab: Lab, p: dict[str, Any]) -> Any:
+    return lab.calls_since(int(p["after"]), p.get("node"), p.get("since"))
+
+
+async def _fault_add(lab: Lab, p: dict[str, Any]) -> Any:
+    try:
+        for text in p["faults"]:
+            read_fault(text)  # all or none
+        return {"ids": [lab.faults.add(text) for text in p["faults"]]}
+    except FaultSpecError as error:
+        raise LabError(str(error)) from None
+
+
+async def _fault_list(lab: Lab, _: dict[str, Any]) -> Any:
+    return lab.faults.listed()
+
+
+async def _fault_clear(lab: Lab, p: dict[str, Any]) -> Any:
+    try:
+        return {"ids": lab.faults.clear(p["ids"])}
+    except KeyError as error:
+        raise known_names("fault", error.args[0], [one["id"] for one in lab.faults.listed()]) from None
+
+
+async def _behind(lab: Lab, p: dict[str, Any]) -> Any:
+    return {"done": lab.behind(p["node"], p["what"], p["eni"], p["addresses"], int(p["count"]))}
+
+
+async def _delete_available(lab: Lab, p: dict[str, Any]) -> Any:
+    return {"deleted": lab.delete_available(p["eni"])}
+
+
 HANDLERS: dict[str, Handler] = {
     "status": _status,
     "pods": _pods,
     "pod-add": _pod_add,
     "pod-del": _pod_del,
     "pod-check": _pod_check,
+    "sandboxes": _sandboxes,
     "way-in": _way_in,
     "spoofed": _spoofed,
     "calls": _calls,
     "agent-kill": _agent_kill,
     "agent-start": _agent_start,
+    "agent-env": _agent_env,
+    "pods-add": _pods_add,
+    "pods-del": _pods_del,
+    "ping": _ping,
+    "calls-since": _calls_since,
+    "fault-add": _fault_add,
+    "fault-list": _fault_list,
+    "fault-clear": _fault_clear,
+    "behind": _behind,
+    "delete-available": _delete_available,
 }
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from vpclab.fabric import syscalls
 from vpclab.lab.control import serve_control
-from vpclab.lab.lab import NO_DELAYS, Lab, LabSettings
+from vpclab.lab.lab import Lab
+from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError, LabState
-from vpclab.region.values import Delays
 
 log = logging.getLogger(__name__)
 REAP_EVERY = 5.0
@@ -28,8 +28,8 @@ REAP_EVERY = 5.0
 
 def main() -> None:
     """`python -m vpclab.lab.daemon SETTINGS-AS-JSON`; progress and the outcome go to standard output, a line each."""
-    asked = json.loads(sys.argv[1])
-    state = LabState(asked["name"])
+    settings = LabSettings.from_json(sys.argv[1])
+    state = LabState(settings.name)
     syscalls.unshare(
         syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS
     )
@@ -49,14 +49,6 @@ def main() -> None:
     syscalls.mount("machines", str(machines), "tmpfs", data="mode=0755")
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
-    settings = LabSettings(
-        name=asked["name"],
-        nodes=asked["nodes"],
-        instance_type=asked["instanceType"],
-        env=asked["env"],
-        delays=Delays() if asked["delays"] == "real" else NO_DELAYS,
-        throttle=asked["delays"] == "real",
     )
     asyncio.run(_run(settings, state.directory, state.control))
 

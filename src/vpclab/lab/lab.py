@@ -6,17 +6,21 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from vpclab.aws import CallLog, Serving, ec2_app, imds_app, serve
 from vpclab.fabric import AWS_API, IMDS, Fabric, Place
+from vpclab.lab.behind import behind
+from vpclab.lab.bulk import in_parallel, report
+from vpclab.lab.layout import add_networks, fill
+from vpclab.lab.pod_pings import ping_pods
 from vpclab.lab.pods import LabPods
+from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError, known_names
-from vpclab.lab.view import lab_view, pod_view
+from vpclab.lab.view import calls_view, lab_view, pod_view
 from vpclab.node import (
     AgentProcess,
     Machine,
@@ -29,23 +33,24 @@ from vpclab.node import (
     install_image,
     write_hosts,
 )
-from vpclab.region import Delays, Region, launch_bastion, launch_node, study_region
+from vpclab.region import Delays, Latency, Region, launch_bastion, launch_node, study_region
+from vpclab.region.faults import FaultBook
 from vpclab.region.values import Instance
 
 Progress = Callable[[str], None]
 NO_DELAYS = Delays(attach=(0.0, 0.0), detach=(0.0, 0.0))
-
-
-@dataclass(frozen=True, slots=True)
-class LabSettings:
-    """What `vpc-lab up` was asked for."""
-
-    name: str
-    nodes: int = 3
-    instance_type: str = "t3.medium"
-    env: Mapping[str, str] = field(default_factory=dict)
-    delays: Delays = field(default_factory=Delays)
-    throttle: bool = True
+REAL_DELAYS = Delays(imds=(0.1, 0.7))
+"""IMDS lacked a new ENI for 0.1 to 0.3 s and its addresses for 0.4 s more (aws-emulation 4.5)."""
+REAL_LATENCY = Latency(
+    every=(0.02, 0.1),
+    by_action={
+        "CreateNetworkInterface": (0.2, 0.4),
+        "AttachNetworkInterface": (0.2, 0.4),
+        "AssignPrivateIpAddresses": (0.4, 0.6),
+        "UnassignPrivateIpAddresses": (0.4, 0.6),
+    },
+)
+"""Seconds of calls: 0.2 s for a create, 0.4 to 0.6 s for an assign (aws-emulation 4.5); the others are estimates."""
 
 
 class Lab:
@@ -54,8 +59,18 @@ class Lab:
     def __init__(self, settings: LabSettings, directory: Path) -> None:
         self.settings = settings
         self._directory = directory
-        region = Region(delays=settings.delays, now=time.time(), throttle=settings.throttle)
-        self.region, self.study = study_region(region)
+        real = settings.real_delays
+        region = Region(
+            seed=settings.seed,
+            delays=REAL_DELAYS if real else NO_DELAYS,
+            now=time.time(),
+            throttle=real,
+        )
+        if real:
+            region.gate.latency = REAL_LATENCY
+        self.region, self.study = study_region(region, settings.subnet_bits)
+        add_networks(self.region, self.study, settings)
+        self.faults = FaultBook(region)
         self.fabric = Fabric()
         self.calls = CallLog()
         self._stir = asyncio.Event()
@@ -107,6 +122,11 @@ class Lab:
         for index in range(self.settings.nodes):
             instance = launch_node(self.region, self.study, index, self.settings.instance_type)
             instances[f"node{index + 1}"] = instance
+        if self.settings.free is not None:
+            used = [self.region.instance(one.id).subnet_id for one in instances.values()]
+            fill(self.region, used, self.settings.free, scattered=self.settings.scattered)
+        for text in self.settings.faults:
+            self.faults.add(text)
         root = self._directory / "machines"
         places = await asyncio.gather(*(boot_place(name, root / name) for name in instances))
         for place, instance in zip(places, instances.values(), strict=True):
@@ -216,3 +236,64 @@ class Lab:
         """Start a node's agent that was left down. Raises LabError."""
         self.node(name).agent.start()
         return {"node": name, "running": True}
+
+    async def change_environment(self, name: str, changes: Mapping[str, str | None]) -> list[str]:
+        """Give a node's agent ("all": every node's) other variables (None: not that one) and restart it. Raises LabError."""
+        nodes = list(self.nodes.values()) if name == "all" else [self.node(name)]
+        for node in nodes:
+            node.agent.change_environment(changes)
+        await asyncio.gather(*(self._restart(node.agent) for node in nodes))
+        return [node.name for node in nodes]
+
+    async def _restart(self, agent: AgentProcess) -> None:
+        await agent.stop()
+        agent.start()
+
+    async def add_pods(
+        self, names: Sequence[str], namespace: str, node_name: str | None, parallel: int
+    ) -> dict[str, Any]:
+        """Run many pods, `parallel` at a time."""
+        began = time.monotonic()
+        done = await in_parallel(names, parallel, lambda name: self.pods.add(name, namespace, node_name, ()))
+        return report(done, time.monotonic() - began)
+
+    async def delete_pods(self, names: Sequence[str], parallel: int) -> dict[str, Any]:
+        """End many pods, given as namespace/name, `parallel` at a time."""
+        began = time.monotonic()
+        done = await in_parallel(names, parallel, lambda name: self.pods.delete(name, None))
+        return report(done, time.monotonic() - began)
+
+    async def ping(self, *, every: bool, seconds: float) -> dict[str, Any]:
+        """Every pod pings every other, or the next one (of another node where there is one)."""
+        return await ping_pods(self.nodes.values(), every=every, seconds=seconds)
+
+    def behind(self, name: str, what: str, eni: str | None, addresses: Sequence[str], count: int) -> str:
+        """Change a node's ENIs behind its agent's back. Raises LabError."""
+        node = self.node(name)
+        in_use = {IPv4Address(record.address) for record in node.pods.values()}
+        self.region.advance(time.time())
+        try:
+            return behind(
+                self.region, node.instance_id, what,
+                eni=eni, addresses=addresses, count=count, in_use=in_use,
+            )  # fmt: skip
+        finally:
+            self._stir.set()
+
+    def delete_available(self, eni_id: str) -> bool:
+        """Delete an ENI that is on no instance, as whoever detached it would; whether there was one."""
+        self.region.advance(time.time())
+        eni = self.region.enis.get(eni_id)
+        if eni is None or eni.attachment is not None:
+            return False
+        self.region.delete_network_interface(eni_id)
+        self._stir.set()
+        return True
+
+    def calls_since(self, answered: int, name: str | None, since: float | None) -> dict[str, Any]:
+        """EC2 calls after so many, of one machine and from one moment on if given. Raises LabError."""
+        if name is not None and name not in self.machines:
+            raise known_names("machine", name, self.machines)
+        by_instance = {machine.instance_id: machine.name for machine in self.machines.values()}
+        found = calls_view(self.calls.after(answered), by_instance, name, since)
+        return {"next": self.calls.answered, "calls": found}

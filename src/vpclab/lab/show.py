@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
+
+UNANSWERED_SHOWN = 10
+"""Pairs that are named; the rest is counted."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -78,3 +82,71 @@ def _agent(machine: dict[str, Any]) -> str | None:
         how = f" ({agent['lastEnd']})" if agent["lastEnd"] else ""
         return ("starting again" if agent["wanted"] else "down") + how
     return "up" if agent["starts"] == 1 else f"up ({agent['starts']} starts, last {agent['lastEnd']})"
+
+
+def pod_text(found: dict[str, Any]) -> str:
+    """One pod, in a sentence."""
+    return (
+        f"pod {found['namespace']}/{found['name']}: {found['ip']} on {found['node']}, "
+        f"{found['eni']} ({found['device']}), host veth {found['hostVeth']}"
+    )
+
+
+def bulk_text(done: dict[str, Any]) -> str:
+    """What came of many pods."""
+    lines = [f"{done['done']} of {done['asked']} in {done['seconds']:.1f} s"]
+    if done["done"]:
+        lines[0] += (
+            f"; each: p50 {_milliseconds(done['p50'])}, p99 {_milliseconds(done['p99'])}, "
+            f"longest {_milliseconds(done['max'])}"
+        )
+    lines += [f"{count} failed: {reason}" for reason, count in done["reasons"].items()]
+    return "\n".join(lines)
+
+
+def pings_text(done: dict[str, Any]) -> str:
+    """What came of pings."""
+    lines = [
+        f"{done['answered']} of {done['asked']} pings between {done['pods']} pods were answered, in {done['seconds']:.1f} s"
+    ]
+    if done["answered"]:
+        lines[0] += f"; p50 {_milliseconds(done['p50'])}, p99 {_milliseconds(done['p99'])}"
+    lines += [f"no answer: {one['from']} → {one['to']}" for one in done["unanswered"][:UNANSWERED_SHOWN]]
+    if len(done["unanswered"]) > UNANSWERED_SHOWN:
+        lines.append(f"and {len(done['unanswered']) - UNANSWERED_SHOWN} more")
+    return "\n".join(lines)
+
+
+def faults_text(faults: Sequence[dict[str, Any]]) -> str:
+    """The faults that are on."""
+    if not faults:
+        return "no faults; vpc-lab fault add imds=20"
+    return table(
+        ("ID", "FAULT", "FAILED", "LEFT"), [(f["id"], f["fault"], f["hits"], f["left"]) for f in faults]
+    )
+
+
+def call_line(call: dict[str, Any]) -> str:
+    """One EC2 call."""
+    at = dt.datetime.fromtimestamp(call["at"], dt.UTC).strftime("%H:%M:%S.%f")[:-3]
+    return f"{at}  {call['who']:<15}  {_milliseconds(call['seconds']):>8}  {call['action']}  {call['code'] or 'ok'}"
+
+
+def calls_text(calls: Sequence[dict[str, Any]]) -> str:
+    """EC2 calls, oldest first."""
+    return "\n".join(map(call_line, calls)) or "no calls"
+
+
+def counts_text(counts: Sequence[dict[str, Any]]) -> str:
+    """How often each call ended how."""
+    return table(("ACTION", "CODE", "CALLS"), [(c["action"], c["code"] or "ok", c["count"]) for c in counts])
+
+
+def findings_text(findings: Sequence[dict[str, Any]]) -> str:
+    """What is not as it should be."""
+    lines = [f"{one['where']}: {one['what']}" for one in findings]
+    return "\n".join(lines) or "EC2, every node's kernel and every agent's checkpoint agree"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.2f} ms"

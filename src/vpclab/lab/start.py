@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
+from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError, LabState, must_be_root
 
 TOOLS: Mapping[str, str] = {
@@ -39,25 +40,22 @@ def up(
     delays: str,
     progress: Callable[[str], None],
 ) -> LabState:
-    """Start a lab and wait until it is ready.
+    """`start` for the settings that matter most; `delays` is "real" or "none"."""
+    return start(LabSettings(name, nodes, instance_type, env, real_delays=delays == "real"), progress)
 
-    Args:
-        name: of the lab.
-        nodes: how many.
-        instance_type: the nodes'.
-        env: the agents' environment, beside what every lab sets.
-        delays: "real" for EC2's own, "none".
-        progress: is told each step, in words.
+
+def start(settings: LabSettings, progress: Callable[[str], None]) -> LabState:
+    """Start a lab and wait until it is ready; `progress` is told each step, in words.
 
     Raises:
         LabError: it did not come up; nothing is left of it. The same holds for any other exception.
     """
     must_be_able()
-    state = LabState(name)
+    settings.check()
+    state = LabState(settings.name)
     state.claim()
-    asked = {"name": name, "nodes": nodes, "instanceType": instance_type, "env": dict(env), "delays": delays}
     try:
-        _start(state, json.dumps(asked), progress)
+        _start(state, settings.to_json(), progress)
     except BaseException:
         state.remove()
         raise

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
-from vpclab.aws import CallLog
+from vpclab.aws import Call, CallLog
 from vpclab.node import Machine, Node, PodRecord, ec2_name
 from vpclab.region import Region
 from vpclab.region.values import NetworkInterface
@@ -56,6 +56,24 @@ def lab_view(name: str, region: Region, machines: Iterable[Machine], calls: Call
         ],
         "ec2Calls": dict(sorted(counts.items())),
     }
+
+
+def calls_view(
+    calls: Iterable[Call], names: Mapping[str, str], who: str | None, since: float | None
+) -> list[dict[str, Any]]:
+    """EC2 calls, oldest first: only this machine's, only those from a moment on, if given. `names` are by instance."""
+    found = [
+        {
+            "at": call.at,
+            "who": names.get(call.instance_id or "", call.source),
+            "action": call.action,
+            "code": call.code,
+            "seconds": call.seconds,
+        }
+        for call in calls
+        if since is None or call.at >= since
+    ]
+    return [call for call in found if who in (None, call["who"])]
 
 
 def machine_view(region: Region, machine: Machine) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class AgentProcess:
         self.failures = 0
         self._keeper = asyncio.get_running_loop().create_task(self._keep(self._unwanted))
 
+    def change_environment(self, changes: Mapping[str, str | None]) -> None:
+        """Other variables (None: not that one) from its next start on."""
+        merged = {**self._env, **changes}
+        self._env = {key: value for key, value in merged.items() if value is not None}
+
     async def stop(self, number: int = signal.SIGTERM) -> None:
         """End it with a signal and leave it so; one that does not heed it in time is killed."""
         self._unwanted.set()

@@ -1,13 +1,14 @@
 """Which addresses of one subnet are taken: a 16-bit mask for each aligned block of sixteen, which is also EC2's /28 prefix.
 
-Taking the lowest free address or prefix is O(log n) in the subnet's size, everything else O(1).
+Taking the lowest free address or prefix is O(log n) in the subnet's size, everything else O(1); only a CIDR reservation
+(`reserve`) is laid over the whole subnet anew.
 """
 
 from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
 BLOCK = 16
@@ -30,14 +31,47 @@ class AddressSpace:
         blocks = cidr.num_addresses // BLOCK
         self._taken = array("H", bytes(2 * blocks))
         self._free = cidr.num_addresses
-        self._free_prefixes = blocks
-        # Heaps of block numbers that may have room; a block that lost it is thrown out when it comes up.
-        self._with_room = list(range(blocks))
-        self._whole = list(range(blocks))
-        self._queued_room = bytearray(b"\1" * blocks)
-        self._queued_whole = bytearray(b"\1" * blocks)
+        self._lay_out({})
         for offset in (*range(head), *range(cidr.num_addresses - tail, cidr.num_addresses)):
             self._set(offset // BLOCK, 1 << offset % BLOCK)
+
+    def reserve(self, reservations: Mapping[IPv4Network, bool]) -> None:
+        """Lay these CIDR reservations, and no others, over the subnet; what is taken stays so.
+
+        Args:
+            reservations: ranges inside the subnet that do not overlap. True: only prefixes come from it, and those that EC2
+                chooses come from it first (aws-emulation 4.2). False: only what a call names comes from it.
+        """
+        self._lay_out(reservations)
+
+    def _lay_out(self, reservations: Mapping[IPv4Network, bool]) -> None:
+        blocks = len(self._taken)
+        self._choosable = array("H", [FULL]) * blocks
+        """Per block, which addresses EC2 may choose one by one."""
+        self._rank = [block + blocks for block in range(blocks)]
+        """Per block, its turn when EC2 chooses prefixes; -1: never."""
+        self._for_prefixes = bytearray(blocks)
+        for network, for_prefixes in reservations.items():
+            first = int(network.network_address) - self._base
+            for offset in range(first, first + network.num_addresses):
+                block, bit = divmod(offset, BLOCK)
+                self._choosable[block] &= ~(1 << bit) & FULL
+                self._rank[block] = block if for_prefixes else -1
+                self._for_prefixes[block] = for_prefixes
+        self._singles = sum((~t & c & FULL).bit_count() for t, c in self._blocks())
+        whole = [rank for rank, taken in zip(self._rank, self._taken, strict=True) if rank >= 0 and not taken]
+        self._free_prefixes = len(whole)
+        # Heaps of blocks that may have room; a block that lost it is thrown out when it comes up.
+        self._with_room = [block for block, (t, c) in enumerate(self._blocks()) if ~t & c & FULL]
+        self._whole = sorted(whole)
+        self._queued_room, self._queued_whole = bytearray(blocks), bytearray(blocks)
+        for block in self._with_room:
+            self._queued_room[block] = 1
+        for rank in whole:
+            self._queued_whole[rank % blocks] = 1
+
+    def _blocks(self) -> Iterable[tuple[int, int]]:
+        return zip(self._taken, self._choosable, strict=True)
 
     @property
     def free(self) -> int:
@@ -45,8 +79,13 @@ class AddressSpace:
         return self._free
 
     @property
+    def free_to_choose(self) -> int:
+        """Free addresses that EC2 may choose by itself: those in no reservation."""
+        return self._singles
+
+    @property
     def free_prefixes(self) -> int:
-        """Aligned /28 blocks in which nothing is taken."""
+        """Aligned /28 blocks in which nothing is taken and that EC2 may choose by itself."""
         return self._free_prefixes
 
     def is_reserved(self, address: IPv4Address) -> bool:
@@ -56,6 +95,10 @@ class AddressSpace:
             0 <= offset < self._head
             or self.cidr.num_addresses - self._tail <= offset < self.cidr.num_addresses
         )
+
+    def only_for_prefixes(self, network: IPv4Network) -> bool:
+        """Whether an address (/32) of the subnet lies in a range from which only prefixes come."""
+        return network.prefixlen != PREFIX_LENGTH and bool(self._for_prefixes[self._place(network)[0]])
 
     def is_free(self, network: IPv4Network) -> bool:
         """Whether an address (/32) or a prefix (/28) is inside the subnet and wholly free."""
@@ -72,12 +115,12 @@ class AddressSpace:
 
     def take_lowest(self, count: int) -> tuple[IPv4Address, ...]:
         """The lowest free addresses. Raises ValueError, taking nothing, if there are fewer."""
-        if count > self._free:
-            raise ValueError(f"{count} addresses wanted of {self.cidr}, {self._free} free")
+        if count > self._singles:
+            raise ValueError(f"{count} addresses wanted of {self.cidr}, {self._singles} free to choose")
         taken: list[IPv4Address] = []
         while len(taken) < count:
             block = self._with_room[0]
-            room = ~self._taken[block] & FULL
+            room = ~self._taken[block] & self._choosable[block] & FULL
             if not room:
                 heapq.heappop(self._with_room)
                 self._queued_room[block] = 0
@@ -93,7 +136,7 @@ class AddressSpace:
             raise ValueError(f"{count} prefixes wanted of {self.cidr}, {self._free_prefixes} free")
         taken: list[IPv4Network] = []
         while len(taken) < count:
-            block = heapq.heappop(self._whole)
+            block = heapq.heappop(self._whole) % len(self._taken)
             self._queued_whole[block] = 0
             if not self._taken[block]:
                 self._set(block, FULL)
@@ -110,13 +153,14 @@ class AddressSpace:
                 raise ValueError(f"{network} is not assigned in {self.cidr}")
             self._taken[block] &= ~mask & FULL
             self._free += network.num_addresses
+            self._singles += (mask & self._choosable[block]).bit_count()
             if not self._queued_room[block]:
                 heapq.heappush(self._with_room, block)
                 self._queued_room[block] = 1
-            if not self._taken[block]:
+            if not self._taken[block] and self._rank[block] >= 0:
                 self._free_prefixes += 1
                 if not self._queued_whole[block]:
-                    heapq.heappush(self._whole, block)
+                    heapq.heappush(self._whole, self._rank[block])
                     self._queued_whole[block] = 1
 
     def _place(self, network: IPv4Network) -> tuple[int, int]:
@@ -124,7 +168,8 @@ class AddressSpace:
         return block, FULL if network.prefixlen == PREFIX_LENGTH else 1 << bit
 
     def _set(self, block: int, mask: int) -> None:
-        if not self._taken[block]:
+        if not self._taken[block] and self._rank[block] >= 0:
             self._free_prefixes -= 1
+        self._singles -= (mask & self._choosable[block]).bit_count()
         self._taken[block] |= mask
         self._free -= mask.bit_count()

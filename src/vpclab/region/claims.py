@@ -58,7 +58,7 @@ def claim(space: AddressSpace, wanted: Wanted) -> Claimed:
     check_explicit(space, (*map(IPv4Network, wanted.addresses), *wanted.prefixes))
     if wanted.prefix_count > space.free_prefixes:
         raise _no_free_prefix()
-    if wanted.count > space.free:
+    if wanted.count > space.free_to_choose:
         raise ApiError(
             "InsufficientFreeAddressesInSubnet",
             "The specified subnet does not have enough free addresses to satisfy the request.",
@@ -77,7 +77,7 @@ def claim_new(
     space: AddressSpace, primary: IPv4Address | None, wanted: Wanted
 ) -> tuple[IPv4Address, Claimed]:
     """Take what a new ENI needs, its primary address first. Raises ApiError, with nothing taken."""
-    if not space.free:
+    if not (space.free_to_choose if primary is None else space.free):
         raise ApiError(
             "InsufficientFreeAddressesInSubnet",
             "The specified subnet does not have enough free addresses to satisfy the request.",
@@ -88,6 +88,8 @@ def claim_new(
     check_explicit(space, (*explicit, *map(IPv4Network, wanted.addresses), *wanted.prefixes))
     needed = 1 + wanted.count + len(wanted.addresses) + 16 * (wanted.prefix_count + len(wanted.prefixes))
     if needed > space.free:
+        raise invalid("There aren't sufficient free Ipv4 addresses or prefixes")
+    if wanted.count + (primary is None) > space.free_to_choose:
         raise invalid("There aren't sufficient free Ipv4 addresses or prefixes")
     if primary is None:
         claimed = claim(space, replace(wanted, count=wanted.count + 1))
@@ -113,6 +115,8 @@ def check_explicit(space: AddressSpace, networks: tuple[IPv4Network, ...]) -> No
             )
         if network.prefixlen == network.max_prefixlen and space.is_reserved(network.network_address):
             raise invalid(f"Address {_named(network)} is in subnet's reserved address range")
+        if space.only_for_prefixes(network):
+            raise invalid(f"Address {_named(network)} is in a subnet CIDR reservation for prefixes")
         if not space.is_free(network):
             raise ApiError("InvalidIPAddress.InUse", f"Address {_named(network)} is in use.")
     prefixes = {network for network in networks if network.prefixlen == PREFIX_LENGTH}

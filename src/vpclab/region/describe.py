@@ -73,7 +73,13 @@ class Describe:
 
     def network_interfaces(self, query: Query = ALL) -> Page[NetworkInterface]:
         """DescribeNetworkInterfaces."""
-        return self._page("eni", self._tables.enis, query, self._of_enis, self._candidates(query))
+        tables = self._tables
+        late = tables.propagation.described(tables.enis, tables.ordinals, tables.now)
+        if late is not None:
+            # the indexes are of the truth; what is shown is not: every ENI is looked at
+            shown, ordinals = late
+            return self._page("eni", shown, query, self._of_enis, ordinals=ordinals)
+        return self._page("eni", tables.enis, query, self._of_enis, self._candidates(query))
 
     def _candidates(self, query: Query) -> Iterable[NetworkInterface]:
         """By index where a filter names ENIs, instances or subnets outright: a region has many ENIs, a node few."""
@@ -98,6 +104,7 @@ class Describe:
         query: Query,
         of_kind: Mapping[str, Reader[T]],
         candidates: Iterable[T] | None = None,
+        ordinals: Mapping[str, int] | None = None,
     ) -> Page[T]:
         if query.max_results is not None:
             if query.ids:
@@ -114,7 +121,8 @@ class Describe:
         elif candidates is None:
             candidates = table.values()
         found = matching(candidates, query.filters, of_kind)
-        return paged(found, self._tables.ordinals, query.max_results, query.next_token)
+        places = self._tables.ordinals if ordinals is None else ordinals
+        return paged(found, places, query.max_results, query.next_token)
 
 
 def _plain(values: Sequence[str]) -> Sequence[str]:

@@ -8,10 +8,10 @@ _MANTISSA = 53
 
 
 class Draws:
-    """A deterministic sequence of draws."""
+    """A deterministic sequence of draws; each purpose has one of its own, so that none disturbs another's."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, purpose: str = "") -> None:
+        self._seed = f"{seed}{purpose}"
         self._drawn = 0
 
     def bits(self, count: int) -> int:

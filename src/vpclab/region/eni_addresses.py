@@ -33,7 +33,7 @@ class EniAddresses:
             raise contradiction(
                 "One of SecondaryPrivateIpAddressCount, PrivateIpAddresses, Ipv4PrefixCount and Ipv4Prefixes must be given"
             )
-        eni = self._interfaces.get(eni_id)
+        eni = self._interfaces.named(eni_id)
         if eni.attachment is not None:
             instance = self._tables.instances[eni.attachment.instance_id]
             self._capacity.check_slots(

@@ -41,6 +41,12 @@ class Interfaces:
         except KeyError:
             raise not_found(eni_id, "eni") from None
 
+    def named(self, eni_id: str) -> NetworkInterface:
+        """As `get`, for a call that names it: one made just now may not be found yet (Delays.unknown)."""
+        if self._tables.propagation.unknown(eni_id, self._tables.now):
+            raise not_found(eni_id, "eni")
+        return self.get(eni_id)
+
     def create(
         self,
         subnet_id: str,
@@ -83,7 +89,7 @@ class Interfaces:
         AttachmentLimitExceeded, PrivateIpAddressLimitExceeded, IncorrectState, InvalidParameterValue,
         InvalidParameterCombination (other zone).
         """
-        eni = self.get(eni_id)
+        eni = self.named(eni_id)
         try:
             instance = self._tables.instances[instance_id]
         except KeyError:
@@ -159,7 +165,7 @@ class Interfaces:
 
         Raises ApiError: InvalidNetworkInterfaceID.NotFound, InvalidAttachmentID.NotFound, InvalidGroup.NotFound.
         """
-        eni = self.get(eni_id)
+        eni = self.named(eni_id)
         if delete_on_termination is not None:
             attachment_id, delete = delete_on_termination
             if eni.attachment is None or eni.attachment.id != attachment_id:

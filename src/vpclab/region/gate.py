@@ -57,7 +57,7 @@ class _Bucket:
         return True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fault:
     """An error to answer with: the next `count` calls of the action, or each with the probability `rate`."""
 
@@ -65,6 +65,8 @@ class Fault:
     error: ApiError
     count: int | None = None
     rate: float | None = None
+    hits: int = 0
+    """How many calls it has failed."""
 
 
 @dataclass(slots=True)
@@ -98,6 +100,13 @@ class Gate:
                 status=503,
             )
 
+    def set_rates(self, rates: Mapping[str, Rate]) -> None:
+        """Other limits for some calls; their buckets begin full, the others stay as they are."""
+        for action in rates.keys() | self.rates.keys():
+            if rates.get(action) != self.rates.get(action):
+                self._buckets.pop(action, None)
+        self.rates = dict(rates)
+
     def call_seconds(self, action: str) -> float:
         """How long this call is to take."""
         return self._draws.uniform(*self.latency.by_action.get(action, self.latency.every))
@@ -122,6 +131,7 @@ class Gate:
                 continue
             if fault.rate is not None and not self._draws.chance(fault.rate):
                 continue
+            fault.hits += 1
             if fault.count is not None:
                 fault.count -= 1
                 if not fault.count:

@@ -22,6 +22,8 @@ from vpclab.region.values import (
 
 SMALLEST, LARGEST = 28, 16
 """Prefix lengths of VPCs and subnets (aws-emulation 4.2)."""
+MOST_CIDRS = 5
+"""IPv4 CIDR blocks of a VPC (AWS's default quota)."""
 ZONE_LETTERS = "abcd"
 
 
@@ -57,10 +59,15 @@ class Networks:
         return vpc
 
     def associate_vpc_cidr(self, vpc_id: str, cidr: IPv4Network) -> Vpc:
-        """A secondary CIDR block. Raises ApiError: InvalidVpcID.NotFound, InvalidVpc.Range."""
+        """A secondary CIDR block. Raises ApiError: InvalidVpcID.NotFound, InvalidVpc.Range, CidrLimitExceeded."""
         vpc = self.vpc(vpc_id)
         if not LARGEST <= cidr.prefixlen <= SMALLEST or any(cidr.overlaps(own) for own in vpc.cidrs):
             raise ApiError("InvalidVpc.Range", f"The CIDR '{cidr}' is invalid.")
+        if len(vpc.cidrs) >= MOST_CIDRS:
+            raise ApiError(
+                "CidrLimitExceeded",
+                f"This network '{vpc_id}' has met its maximum number of allowed CIDRs: {MOST_CIDRS}",
+            )
         return self._tables.put_vpc(replace(vpc, cidrs=(*vpc.cidrs, cidr)))
 
     def create_subnet(

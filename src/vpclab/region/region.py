@@ -20,6 +20,7 @@ from vpclab.region.nat_gateways import NatGateways
 from vpclab.region.networking import NetworkTables
 from vpclab.region.networks import Networks
 from vpclab.region.peering import Peerings
+from vpclab.region.reservations import Reservations
 from vpclab.region.route_tables import RouteTables
 from vpclab.region.routing import (
     CustomerGateway,
@@ -45,6 +46,7 @@ from vpclab.region.values import (
     Subnet,
     Vpc,
 )
+from vpclab.region.vpc_changes import VpcChanges
 from vpclab.region.vpn import Vpns
 
 DEFAULT_DELAYS = Delays()
@@ -73,7 +75,7 @@ class Region:
         self.account = account
         draws = Draws(seed)
         tables = self._tables = Tables(name, account, draws, delays, now)
-        self.gate = Gate(draws, account, throttle=throttle)
+        self.gate = Gate(Draws(seed, "gate"), account, throttle=throttle)
         net = NetworkTables(tables)
         routes = RouteTables(tables, net)
         networks = Networks(tables, routes)
@@ -88,6 +90,8 @@ class Region:
         addresses = EniAddresses(tables, interfaces, capacity)
         instances = Instances(tables, interfaces, capacity)
         tagging = Tagging(tables)
+        reservations = Reservations(tables)
+        changes = VpcChanges(tables, reservations, routes)
 
         self.describe = Describe(tables, interfaces.of_instance)
         self.limits = capacity.of
@@ -149,6 +153,11 @@ class Region:
         self.create_load_balancer = balancers.create
         self.set_listeners = balancers.set_listeners
         self.delete_load_balancer = balancers.delete
+        self.disassociate_vpc_cidr = changes.disassociate_cidr
+        self.delete_subnet = changes.delete_subnet
+        self.create_subnet_cidr_reservation = reservations.create
+        self.delete_subnet_cidr_reservation = reservations.delete
+        self.subnet_cidr_reservations = reservations.of
 
         self.create_security_group = groups.create
         self.delete_security_group = groups.delete

@@ -140,6 +140,13 @@ class RouteTables:
         if table is not None and gateway is not None and not table.routes:
             self.create_route(table.id, ANYWHERE, gateway.id)
 
+    def forget_subnet(self, subnet_id: str) -> None:
+        """A subnet that is gone is associated with nothing."""
+        for table in tuple(self._net.route_tables.values()):
+            if subnet_id in table.subnets:
+                rest = {key: value for key, value in table.subnets.items() if key != subnet_id}
+                self._put(replace(table, subnets=rest))
+
     def refresh(self) -> None:
         """Tell each subnet whether it is a public one now: its table or a target has changed."""
         for subnet in tuple(self._tables.subnets.values()):

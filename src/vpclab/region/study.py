@@ -35,8 +35,15 @@ class Study:
     node_group: str
 
 
-def build(region: Region) -> Study:
-    """Make the study's VPC in a region, without instances."""
+def public_cidrs(bits: int) -> tuple[IPv4Network, ...]:
+    """The public subnets with this prefix length, 20 to 28: the study's own or smaller, or larger ones behind the private."""
+    if bits >= PUBLIC_CIDRS[0].prefixlen:
+        return tuple(next(cidr.subnets(new_prefix=bits)) for cidr in PUBLIC_CIDRS)
+    return tuple(IPv4Network((f"192.168.{16 * n}.0", bits)) for n in (1, 2, 3))
+
+
+def build(region: Region, public_bits: int = 24) -> Study:
+    """Make the study's VPC in a region, without instances; `public_bits` is its public subnets' prefix length."""
     vpc = region.create_vpc(VPC_CIDR, tags={"Name": f"{CLUSTER}-VPC"})
     gateway = region.create_internet_gateway(vpc.id, tags={"Name": f"{CLUSTER}-IGW"})
     in_cluster = {f"kubernetes.io/cluster/{CLUSTER}": "shared"}
@@ -49,7 +56,7 @@ def build(region: Region) -> Study:
             map_public_ip_on_launch=True,
             tags={"Name": f"{CLUSTER}-PublicSubnet{n}", "kubernetes.io/role/elb": "1", **in_cluster},
         )
-        for n, (zone, cidr) in enumerate(zip(region.zones, PUBLIC_CIDRS, strict=False), start=1)
+        for n, (zone, cidr) in enumerate(zip(region.zones, public_cidrs(public_bits), strict=False), start=1)
     )
     private = tuple(
         region.create_subnet(
@@ -83,20 +90,20 @@ def build(region: Region) -> Study:
     return Study(vpc, public, private, gateway, bastion.id, nodes.id)
 
 
-def study_region(region: Region | None = None) -> tuple[Region, Study]:
+def study_region(region: Region | None = None, public_bits: int = 24) -> tuple[Region, Study]:
     """A region (a new one if none is given) with the study's VPC in it."""
     region = Region() if region is None else region
-    return region, build(region)
+    return region, build(region, public_bits)
 
 
 def launch_bastion(region: Region, study: Study) -> Instance:
-    """The host that a person works on: 192.168.1.100 with a public address."""
+    """The host that a person works on, with a public address: 192.168.1.100 if its subnet has that."""
     return region.run_instance(
         BASTION_TYPE,
         study.public[0].id,
         groups=(study.bastion_group,),
         name=BASTION_NAME,
-        private_ip=BASTION_ADDRESS,
+        private_ip=BASTION_ADDRESS if BASTION_ADDRESS in study.public[0].cidr else None,
         associate_public_ip=True,
     )
 

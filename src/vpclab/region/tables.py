@@ -10,6 +10,7 @@ from vpclab.region.addresses import AddressSpace
 from vpclab.region.draws import Draws
 from vpclab.region.errors import not_found
 from vpclab.region.metadata_view import Lag, MetadataView
+from vpclab.region.propagation import Propagation
 from vpclab.region.routing import ElasticAddress, NatGateway, Peering, RouteTable
 from vpclab.region.schedule import Schedule
 from vpclab.region.values import (
@@ -55,6 +56,7 @@ class Tables:
         self.now = now
         self.schedule = Schedule()
         self.metadata = MetadataView()
+        self.propagation = Propagation()
         self.public_pool = AddressSpace(PUBLIC_POOL, head=PUBLIC_POOL_HEAD)
         self.vpcs: dict[str, Vpc] = {}
         self.subnets: dict[str, Subnet] = {}
@@ -114,6 +116,12 @@ class Tables:
             self.enis_by_subnet[subnet.id] = {}
         self.note(Resource.SUBNET, subnet.id)
         return subnet
+
+    def drop_subnet(self, identifier: str) -> None:
+        """Remove an empty one."""
+        del self.subnets[identifier], self.spaces[identifier], self.enis_by_subnet[identifier]
+        self._forget(identifier)
+        self.note(Resource.SUBNET, identifier)
 
     def put_gateway(self, gateway: InternetGateway) -> InternetGateway:
         """Add or replace."""
@@ -236,6 +244,11 @@ class Tables:
         if either is not None:
             lag = Lag(self.now, self.delay(self.delays.imds), self.delay(self.delays.imds_mac_linger))
             self.metadata.note(before, after, lag)
+            if before is None:
+                self.propagation.created(either.id, self.now, self.delay(self.delays.unknown))
+            self.propagation.changed(
+                either.id, before, self.now, self.delay(self.delays.stale), self.ordinals[either.id]
+            )
             self.note(Resource.ENI, either.id)
 
     def _list(self, eni: NetworkInterface) -> None:

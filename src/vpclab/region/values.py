@@ -210,3 +210,7 @@ class Delays:
     """How long IMDS lags behind EC2 for ENIs and addresses."""
     imds_mac_linger: tuple[float, float] = (0.0, 0.0)
     """How long IMDS goes on listing a detached ENI's MAC while its keys are 404 (aws-emulation 4.5)."""
+    unknown: tuple[float, float] = (0.0, 0.0)
+    """How long a created ENI is not found by the calls that name it."""
+    stale: tuple[float, float] = (0.0, 0.0)
+    """How long DescribeNetworkInterfaces shows an ENI as it was before a change."""

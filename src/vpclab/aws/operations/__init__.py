@@ -7,6 +7,7 @@ from vpclab.aws.operations import (
     networks,
     route_tables,
     security_groups,
+    subnets,
     tags,
 )
 from vpclab.aws.operations.arguments import Operation
@@ -18,6 +19,7 @@ OPERATIONS: dict[str, Operation] = {
     **networks.OPERATIONS,
     **route_tables.OPERATIONS,
     **security_groups.OPERATIONS,
+    **subnets.OPERATIONS,
     **tags.OPERATIONS,
 }
 

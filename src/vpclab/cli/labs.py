@@ -1,0 +1,157 @@
+"""Labs: up and down, looking at one, coming into its parts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from vpclab.cli.base import (
+    NAME,
+    OUTPUT,
+    ask,
+    fault_texts,
+    key_values,
+    main,
+    plain_errors,
+    show,
+    signals_are_exits,
+)
+from vpclab.lab.state import LabError, labs, running
+
+
+@main.command()
+@NAME
+@click.option("--nodes", type=click.IntRange(1, 20), default=3, show_default=True, help="How many nodes.")
+@click.option("--instance-type", default="t3.medium", show_default=True, help="The nodes' instance type.")
+@click.option(
+    "--env", multiple=True, metavar="KEY=VALUE", callback=key_values, help="The agent's environment."
+)
+@click.option(
+    "--delays",
+    type=click.Choice(["real", "none"]),
+    default="real",
+    show_default=True,
+    help="EC2's and IMDS's delays and the account's rate limits.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="FAULT",
+    callback=fault_texts,
+    help="On from the start, like imds=20 or error:*=InternalError,rate=0.3; see vpc-lab fault add -h.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of EC2's ids, delays and faults.")
+@click.option(
+    "--subnet-bits",
+    type=click.IntRange(20, 28),
+    default=24,
+    show_default=True,
+    help="Prefix length of the nodes' subnets.",
+)
+@click.option(
+    "--free",
+    type=click.IntRange(0),
+    help="Addresses left free in each of these; all that can be if not given.",
+)
+@click.option("--scattered", is_flag=True, help="With --free: no /28 of the subnet is wholly free.")
+@click.option("--secondary-cidr", metavar="CIDR", help="A second CIDR block of the VPC, like 100.64.0.0/16.")
+@click.option(
+    "--extra-subnets",
+    type=click.IntRange(0, 8),
+    default=0,
+    show_default=True,
+    help="Further subnets in each zone, from the second CIDR block if there is one.",
+)
+@click.option(
+    "--subnet-tag",
+    "subnet_tags",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values,
+    help="Of the further subnets, like kubernetes.io/role/cni=1.",
+)
+@plain_errors
+def up(*, delays: str, **asked: Any) -> None:
+    """Bring a lab up: a VPC, a bastion, nodes with the agent."""
+    from vpccni.ipam.limits import known_limits  # noqa: PLC0415 -- commands load what they need
+    from vpclab.lab.settings import LabSettings  # noqa: PLC0415
+    from vpclab.lab.start import start  # noqa: PLC0415
+
+    settings = LabSettings(real_delays=delays == "real", **asked)
+    if known_limits(settings.instance_type) is None:
+        raise LabError(
+            f"there is no instance type {settings.instance_type}; try t3.medium, m5.large, c5.4xlarge"
+        )
+    with signals_are_exits():
+        start(settings, click.echo)
+    name = settings.name
+    click.echo(f"lab {name} is ready: vpc-lab status, vpc-lab pod add web, vpc-lab shell, vpc-lab down")
+
+
+@main.command()
+@NAME
+@click.option("--all", "every", is_flag=True, help="Every lab of this machine.")
+@plain_errors
+def down(name: str, *, every: bool) -> None:
+    """End a lab, whatever state it is in; nothing is left of it."""
+    chosen = list(labs()) if every else [lab for lab in labs() if lab.name == name]
+    if not chosen:
+        others = ", ".join(lab.name for lab in labs()) or "none"
+        click.echo(f"there is no lab {name} (labs here: {others})")
+    for lab in chosen:
+        for line in lab.remove():
+            click.echo(f"{lab.name}: {line}")
+
+
+@main.command()
+@NAME
+@OUTPUT
+@plain_errors
+def status(name: str, output: str) -> None:
+    """Show the machines, their ENIs and addresses, and the pods."""
+    from vpclab.lab.show import status_text  # noqa: PLC0415
+
+    show(ask(name, "status"), output, status_text)
+
+
+@main.command("exec", context_settings={"ignore_unknown_options": True})
+@NAME
+@click.argument("where")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@plain_errors
+def run(name: str, where: str, command: tuple[str, ...]) -> None:
+    """Run a command in a part of the lab: vpc-lab exec node1 -- ip rule.
+
+    WHERE is a node, a pod (NAME or NAMESPACE/NAME), bastion, internet, router or igw.
+    """
+    sys.exit(_run_in(name, where, command))
+
+
+@main.command()
+@NAME
+@plain_errors
+def shell(name: str) -> None:
+    """A shell on the bastion."""
+    sys.exit(_run_in(name, "bastion", (os.environ.get("SHELL", "/bin/bash"),)))
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
+@plain_errors
+def demo(*, keep: bool) -> None:
+    """Show on a lab of its own that pods get VPC addresses and talk; exit 0 only if all of it held."""
+    from vpclab.demo.demo import run_demo  # noqa: PLC0415
+
+    with signals_are_exits():
+        held = run_demo(keep=keep)
+    sys.exit(0 if held else 1)
+
+
+def _run_in(lab: str, where: str, command: tuple[str, ...]) -> int:
+    from vpclab.lab.enter import run_inside  # noqa: PLC0415
+
+    return run_inside(running(lab), ask(lab, "way-in", name=where), command)

@@ -1,0 +1,157 @@
+"""What there is to be compared, gathered from outside of the lab's daemon: EC2 over the wire, commands and files of each node."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+from urllib.parse import urlencode
+
+from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, apply_journal, decode_checkpoint
+from vpclab.lab.client import ask
+from vpclab.lab.enter import enter_command
+from vpclab.lab.judge import Books, Eni, Evidence, Finding, Kernel, NodeEvidence, Pod, Rule, judge
+from vpclab.lab.state import LabError, LabState
+
+EC2 = "{http://ec2.amazonaws.com/doc/2016-11-15/}"
+AGENT_DIR = "/var/run/aws-node"
+METRICS = "http://127.0.0.1:61678/metrics"
+SECONDS = 60.0
+"""For one command inside."""
+LOOK_EVERY = 0.5
+_VETH = re.compile(r"(eni[0-9a-f]{11}|gone[0-9a-f]+)\Z")
+_SECTION = "--vpclab-section--"
+_SCRIPT = f"""
+s() {{ echo; echo '{_SECTION}'; }}
+ip -j -N -4 rule; s
+ip -j -N -4 route show table 254; s
+ip -j link; s
+ls /run/netns 2>/dev/null | wc -l; s
+ls {AGENT_DIR}/pending-del 2>/dev/null | wc -l; s
+cat {AGENT_DIR}/ipam.json 2>/dev/null; s
+cat {AGENT_DIR}/ipam.journal 2>/dev/null; s
+curl -s -m 5 {METRICS}
+true
+"""
+
+
+def gather(state: LabState) -> Evidence:
+    """Everything about a running lab. Raises LabError."""
+    status = ask(state.control, "status")
+    sandboxes = ask(state.control, "sandboxes")
+    nodes = [machine for machine in status["machines"] if "agent" in machine]
+    with ThreadPoolExecutor(max(1, len(nodes))) as threads:
+        seen = list(threads.map(lambda node: _node(state, node, sandboxes), nodes))
+    return Evidence(_enis(state, status["region"]), tuple(seen))
+
+
+def settle(state: LabState, seconds: float) -> list[Finding]:
+    """What is not as it should be, once nothing is or the time is over. Raises LabError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = judge(gather(state))
+        if not found or time.monotonic() >= deadline:
+            return found
+        time.sleep(LOOK_EVERY)
+
+
+def _inside(state: LabState, where: str, *command: str) -> str:
+    way = ask(state.control, "way-in", name=where)
+    done = subprocess.run(
+        [*enter_command(state, way), *command], capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+    if done.returncode != 0:
+        raise LabError(f"in {where}: {command[0]} failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def _enis(state: LabState, region: str) -> tuple[Eni, ...]:
+    body = urlencode({"Action": "DescribeNetworkInterfaces", "Version": "2016-11-15"})
+    signed = ("--aws-sigv4", f"aws:amz:{region}:ec2", "--user", "AKIALABLABLABLABLAB0:any")
+    url = f"http://ec2.{region}.amazonaws.com/"
+    text = _inside(state, "bastion", "curl", "-sS", "-m", "20", *signed, url, "-d", body)
+    answer = ET.fromstring(text)  # noqa: S314 -- from the lab's own server
+    refused = answer.findtext("Errors/Error/Message")
+    if refused is not None:
+        raise LabError(f"EC2 does not tell its ENIs: {refused}")
+    return tuple(_eni(item) for item in answer.iterfind(f"{EC2}networkInterfaceSet/{EC2}item"))
+
+
+def _eni(item: ET.Element) -> Eni:
+    def text(path: str) -> str:
+        return item.findtext("/".join(EC2 + part for part in path.split("/"))) or ""
+
+    def texts(path: str) -> list[str]:
+        return [one.text or "" for one in item.iterfind("/".join(EC2 + part for part in path.split("/")))]
+
+    index = text("attachment/deviceIndex")
+    primary = IPv4Address(text("privateIpAddress"))
+    addresses = map(IPv4Address, texts("privateIpAddressesSet/item/privateIpAddress"))
+    return Eni(
+        id=text("networkInterfaceId"),
+        mac=text("macAddress"),
+        status=text("status"),
+        description=text("description"),
+        instance_id=text("attachment/instanceId") or None,
+        device_index=int(index) if index else None,
+        primary=primary,
+        secondary=tuple(address for address in addresses if address != primary),
+        prefixes=tuple(map(IPv4Network, texts("ipv4PrefixSet/item/ipv4Prefix"))),
+    )
+
+
+def _node(state: LabState, machine: Mapping[str, Any], sandboxes: Mapping[str, Any]) -> NodeEvidence:
+    name = machine["name"]
+    parts = [part.strip() for part in _inside(state, name, "sh", "-c", _SCRIPT).split(_SECTION)]
+    rules, routes, links, namespaces, notes, checkpoint, journal, metrics = parts
+    pods = tuple(
+        Pod(one["name"], one["containerId"], IPv4Address(one["ip"]), one["hostVeth"])
+        for one in sandboxes[name]
+    )
+    return NodeEvidence(
+        name,
+        machine["instanceId"],
+        pods,
+        _kernel(json.loads(rules), json.loads(routes), json.loads(links), int(namespaces)),
+        _books(checkpoint, journal, int(notes), metrics),
+        agent_down=not machine["agent"]["wanted"],
+    )
+
+
+def _kernel(rules: Any, routes: Any, links: Any, namespaces: int) -> Kernel:
+    names = [link["ifname"] for link in links]
+    return Kernel(
+        rules=tuple(
+            Rule(int(r["priority"]), str(r.get("src")), str(r.get("dst")), str(r.get("table"))) for r in rules
+        ),
+        pod_routes=tuple((r["dst"], r["dev"]) for r in routes if _VETH.match(r.get("dev", ""))),
+        veths=tuple(name for name in names if _VETH.match(name)),
+        macs=tuple(link["address"] for link in links if link["ifname"].startswith("eth")),
+        namespaces=namespaces,
+    )
+
+
+def _books(checkpoint: str, journal: str, notes: int, metrics: str) -> Books:
+    try:
+        read = decode_checkpoint(checkpoint.encode()) if checkpoint else Checkpoint()
+        read = apply_journal(read, journal.encode() + b"\n" if journal else b"")
+    except CheckpointError as error:
+        return Books(notes=notes, problem=str(error))
+    values = dict(line.split(" ") for line in metrics.splitlines() if re.fullmatch(r"\w+ [0-9.e+]+", line))
+
+    def number(name: str) -> int | None:
+        return int(float(values[name])) if name in values else None
+
+    return Books(
+        allocations=tuple((a.key.container_id, a.address) for a in read.allocations),
+        notes=notes,
+        total=number("awscni_total_ip_addresses"),
+        assigned=number("awscni_assigned_ip_addresses"),
+        enis=number("awscni_eni_allocated"),
+    )

@@ -1,0 +1,238 @@
+"""Whether a lab's books agree: EC2, each node's kernel, each agent's checkpoint and the pods that run.
+
+Pure: it compares what `evidence.py` has gathered from outside. The layout it knows is the original's (spec 4.3, 5.2): rule 512 to each
+pod, rule 1536 from each pod of a secondary ENI, rule 32765 from each secondary ENI, a route to each pod by its veth.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+OURS = "aws-K8S-"
+"""How the description of an agent's ENI begins (spec 6.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    where: str
+    what: str
+
+    def as_json(self) -> dict[str, str]:
+        """For people and programs."""
+        return {"where": self.where, "what": self.what}
+
+
+@dataclass(frozen=True, slots=True)
+class Eni:
+    """As DescribeNetworkInterfaces has it."""
+
+    id: str
+    mac: str
+    status: str
+    description: str
+    instance_id: str | None
+    device_index: int | None
+    primary: IPv4Address
+    secondary: tuple[IPv4Address, ...] = ()
+    prefixes: tuple[IPv4Network, ...] = ()
+
+    def holds(self, address: IPv4Address) -> bool:
+        """Whether pods may have the address from it."""
+        return address in self.secondary or any(address in prefix for prefix in self.prefixes)
+
+    @property
+    def addresses(self) -> int:
+        """How many pods' addresses it has."""
+        return len(self.secondary) + sum(prefix.num_addresses for prefix in self.prefixes)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """As the node's runtime has it."""
+
+    name: str
+    container_id: str
+    address: IPv4Address
+    host_veth: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One policy rule of IPv4."""
+
+    priority: int
+    source: str
+    destination: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What a node's kernel has."""
+
+    rules: tuple[Rule, ...] = ()
+    pod_routes: tuple[tuple[str, str], ...] = ()
+    """Destination and device of each route of the main table by a host veth."""
+    veths: tuple[str, ...] = ()
+    """Host veths, those on their way out included."""
+    macs: tuple[str, ...] = ()
+    """Of the links eth0, eth1 and so on."""
+    namespaces: int = 0
+    """Pods' network namespaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What an agent has written down and says of itself."""
+
+    allocations: tuple[tuple[str, IPv4Address], ...] = ()
+    """Container id and address of each entry of the checkpoint, the journal included."""
+    notes: int = 0
+    """Deletions that the plugin has left for the agent to work off."""
+    problem: str = ""
+    """Why the checkpoint could not be read."""
+    total: int | None = None
+    """Addresses in the pool, by the agent's metrics; None: it does not answer."""
+    assigned: int | None = None
+    enis: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvidence:
+    """Everything about one node."""
+
+    name: str
+    instance_id: str
+    pods: tuple[Pod, ...]
+    kernel: Kernel
+    books: Books
+    agent_down: bool = False
+    """Somebody has ended its agent and left it so: nothing is asked of it then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything about one lab."""
+
+    enis: tuple[Eni, ...]
+    nodes: tuple[NodeEvidence, ...] = field(default=())
+
+
+def judge(evidence: Evidence) -> list[Finding]:
+    """What is not as it should be in a lab that has come to rest; empty if all agrees."""
+    return [*_ec2(evidence), *(f for node in evidence.nodes for f in _node(node, evidence.enis))]
+
+
+def _ec2(evidence: Evidence) -> Iterator[Finding]:
+    instances = {node.instance_id for node in evidence.nodes}
+    for eni in evidence.enis:
+        if eni.status in {"attaching", "detaching", "pending"}:
+            yield Finding("EC2", f"{eni.id} is {eni.status}")
+        if eni.instance_id is None and eni.description.startswith(OURS):
+            yield Finding("EC2", f"{eni.id} ({eni.description}) is on no instance: leaked")
+    networks = Counter(
+        str(network)
+        for eni in evidence.enis
+        if eni.instance_id in instances
+        for network in (eni.primary, *eni.secondary, *eni.prefixes)
+    )
+    for network, count in networks.items():
+        if count > 1:
+            yield Finding("EC2", f"{network} is on {count} ENIs")
+    pods = Counter(pod.address for node in evidence.nodes for pod in node.pods)
+    for address, count in pods.items():
+        if count > 1:
+            yield Finding("pods", f"{count} pods have {address}")
+
+
+def _node(node: NodeEvidence, enis: Sequence[Eni]) -> Iterator[Finding]:
+    held = [eni for eni in enis if eni.instance_id == node.instance_id]
+    for text in (*_kernel(node, held), *_checkpoint(node), *_pool(node, held)):
+        yield Finding(node.name, text)
+
+
+def _kernel(node: NodeEvidence, held: Sequence[Eni]) -> Iterator[str]:
+    kernel, pods = node.kernel, node.pods
+    yield from _differ("its links and EC2's ENIs by MAC", kernel.macs, (eni.mac for eni in held))
+    homes: dict[IPv4Address, Eni] = {}
+    for pod in pods:
+        home = next((eni for eni in held if eni.holds(pod.address)), None)
+        if home is None:
+            yield f"pod {pod.name} has {pod.address}, which EC2 has on no ENI of the node"
+        else:
+            homes[pod.address] = home
+    yield from _differ(
+        "routes to pods", kernel.pod_routes, ((str(pod.address), pod.host_veth) for pod in pods)
+    )
+    yield from _differ("host veths", kernel.veths, (pod.host_veth for pod in pods))
+    at = {priority: [r for r in kernel.rules if r.priority == priority] for priority in (512, 1536, 32765)}
+    yield from _differ(
+        "rules to pods", (rule.destination for rule in at[512]), (str(pod.address) for pod in pods)
+    )
+    yield from _differ(
+        "rules from pods",
+        ((rule.source, rule.table) for rule in at[1536]),
+        (
+            (str(address), str(eni.device_index + 1))
+            for address, eni in homes.items()
+            if eni.device_index is not None and eni.device_index > 0
+        ),
+    )
+    yield from _differ(
+        "rules from ENIs",
+        ((rule.source, rule.table) for rule in at[32765]),
+        (
+            (str(eni.primary), str(eni.device_index + 1))
+            for eni in held
+            if eni.device_index is not None and eni.device_index > 0
+        ),
+    )
+    if kernel.namespaces != len(pods):
+        yield f"{kernel.namespaces} network namespaces for {len(pods)} pods"
+
+
+def _checkpoint(node: NodeEvidence) -> Iterator[str]:
+    books = node.books
+    if books.problem:
+        yield f"its checkpoint can't be read: {books.problem}"
+        return
+    yield from _differ(
+        "checkpoint entries",
+        ((container[:12], str(address)) for container, address in books.allocations),
+        ((pod.container_id[:12], str(pod.address)) for pod in node.pods),
+    )
+    if books.notes:
+        yield f"{books.notes} deletions wait for the agent"
+
+
+def _pool(node: NodeEvidence, held: Sequence[Eni]) -> Iterator[str]:
+    if node.agent_down:
+        return
+    books = node.books
+    if books.total is None:
+        yield "its agent does not answer"
+        return
+    for what, says, others in (
+        ("addresses", books.total, sum(eni.addresses for eni in held)),
+        ("ENIs", books.enis, len(held)),
+        ("assigned addresses", books.assigned, len(node.pods)),
+    ):
+        if says != others:
+            yield f"its agent counts {says} {what}, EC2 and the runtime {others}"
+
+
+def _differ(what: str, found: Iterable[object], wanted: Iterable[object]) -> Iterator[str]:
+    has, wants = Counter(map(_word, found)), Counter(map(_word, wanted))
+    if leaked := has - wants:
+        yield f"{what}: too many: {', '.join(sorted(leaked.elements()))}"
+    if missing := wants - has:
+        yield f"{what}: missing: {', '.join(sorted(missing.elements()))}"
+
+
+def _word(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

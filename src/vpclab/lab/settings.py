@@ -1,0 +1,61 @@
+"""What a lab is asked to be: as `vpc-lab up` hands it to the lab's daemon. Light to import."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from vpclab.lab.state import LabError
+
+
+@dataclass(frozen=True, slots=True)
+class LabSettings:
+    """One lab."""
+
+    name: str
+    nodes: int = 3
+    instance_type: str = "t3.medium"
+    env: Mapping[str, str] = field(default_factory=dict)
+    """The agents' environment, beside what every lab sets."""
+    real_delays: bool = True
+    """Whether EC2 and IMDS take their time and the account's rate limits hold."""
+    seed: int = 0
+    """From which EC2's ids, delays and faults are drawn."""
+    faults: tuple[str, ...] = ()
+    """On before the first agent starts, in the words of `vpclab.region.faults`."""
+    subnet_bits: int = 24
+    """Prefix length of the subnets that nodes are in."""
+    free: int | None = None
+    """Addresses that are left free in each of these once the machines are up; None: all that they don't use."""
+    scattered: bool = False
+    """With `free`: the free addresses are spread so that no /28 is wholly free."""
+    secondary_cidr: str | None = None
+    """A CIDR block that the VPC has beside its own."""
+    extra_subnets: int = 0
+    """Further subnets in each zone, from the secondary CIDR block if there is one."""
+    subnet_tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the further subnets."""
+
+    def to_json(self) -> str:
+        """For the daemon's command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> LabSettings:
+        """What `to_json` wrote."""
+        read = json.loads(text)
+        return cls(**{**read, "faults": tuple(read["faults"])})
+
+    def check(self) -> None:
+        """Raises LabError for numbers that no lab can have."""
+        if not 20 <= self.subnet_bits <= 28:
+            raise LabError(f"a node's subnet is a /20 to a /28 here, not a /{self.subnet_bits}")
+        if self.free is not None and self.free < 0:
+            raise LabError(f"--free {self.free}: how many addresses are to be free?")
+        if self.scattered and self.free is None:
+            raise LabError("--scattered says where the addresses of --free are: give both")
+        if not 0 <= self.extra_subnets <= 8:
+            raise LabError(f"{self.extra_subnets} further subnets a zone: 0 to 8, please")
+        if self.subnet_tags and not self.extra_subnets:
+            raise LabError("--subnet-tag is for the subnets that --extra-subnets makes: give both")
