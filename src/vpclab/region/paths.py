@@ -72,10 +72,13 @@ class Plain:
         }
 
 
-def paths_region(region: Region | None = None) -> tuple[Region, Paths]:
-    """A region (a new one if none is given) with every way that a packet can go; no instances yet."""
+def paths_region(region: Region | None = None, public_bits: int = 24) -> tuple[Region, Paths]:
+    """A region (a new one if none is given) with every way that a packet can go; no instances yet.
+
+    `public_bits` is the public subnets' prefix length, as for `study_region`.
+    """
     region = Region() if region is None else region
-    study = build(region)
+    study = build(region, public_bits)
     group = _open_group(region, study.vpc.id)
     nat = region.create_nat_gateway(
         study.public[0].id, region.allocate_address().id, tags={"Name": f"{CLUSTER}-NAT"}
