@@ -23,7 +23,9 @@ class Kernel:
     groups: dict[str, str] = field(default_factory=dict)
     neighbours: dict[str, str] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
-    rules: set[str] = field(default_factory=set)
+    rules: set[tuple[str, int]] = field(default_factory=set)
+    marks: set[int] = field(default_factory=set)
+    tables: dict[tuple[int, str], str] = field(default_factory=dict)
     addresses: set[str] = field(default_factory=set)
     blackholes: set[str] = field(default_factory=set)
     up: set[str] = field(default_factory=set)
@@ -49,11 +51,26 @@ class Kernel:
             case ["neigh", "replace", "169.254.0.1", "lladdr", mac, "dev", name, "nud", "permanent"]:
                 assert name in self.up
                 self.neighbours[name] = mac
-            case ["rule", "add", "pref", "33000", "iif", name, "lookup", "100"]:
-                assert name not in self.rules
-                self.rules.add(name)
-            case ["rule", "del", "pref", "33000", "iif", name, "lookup", "100"]:
-                self.rules.remove(name)
+            case ["rule", "add", "pref", "33000", "iif", name, "lookup", table]:
+                assert (name, int(table)) not in self.rules
+                self.rules.add((name, int(table)))
+            case ["rule", "del", "pref", "33000", "iif", name, "lookup", table]:
+                self.rules.remove((name, int(table)))
+            case ["rule", "add", "pref", "32000", "fwmark", mark, "lookup", table]:
+                assert mark == table
+                assert int(mark) not in self.marks
+                self.marks.add(int(mark))
+            case ["rule", "del", "pref", "32000", "fwmark", mark, "lookup", _]:
+                self.marks.remove(int(mark))
+            case ["route", "replace", network, "via", "169.254.0.1", "dev", name, "onlink", "table", table]:
+                assert name in self.up
+                self.tables[int(table), network] = name
+            case ["route", "replace", network, "dev", "nowhere", "table", table]:
+                self.tables[int(table), network] = "nowhere"
+            case ["route", "del", network, "via", "169.254.0.1", "dev", name, "onlink", "table", table]:
+                assert self.tables.pop((int(table), network)) == name
+            case ["route", "del", network, "dev", "nowhere", "table", table]:
+                assert self.tables.pop((int(table), network)) == "nowhere"
             case ["route", "replace", network, "via", "169.254.0.1", "dev", name, "onlink"]:
                 assert name in self.up
                 self.routes[network] = name
@@ -78,6 +95,7 @@ class Kernel:
         self.neighbours.pop(name, None)
         self.up.discard(name)
         self.routes = {network: dev for network, dev in self.routes.items() if dev != name}
+        self.tables = {key: dev for key, dev in self.tables.items() if dev != name}
 
     def holds(self, state: FabricState) -> None:
         ends = {
@@ -87,8 +105,12 @@ class Kernel:
         assert {name: (at[at.index("fd/") :], *rest) for name, (at, *rest) in self.links.items()} == ends
         assert self.up == set(ends)
         assert self.neighbours == {name: link.mac for name, link in state.links.items()}
-        assert self.routes == {str(network): name for network, name in state.routes.items()}
-        assert self.rules == {name for name, link in state.links.items() if link.public}
+        assert self.routes == {str(n): name for name, networks in state.held.items() for n in networks}
+        assert self.rules == {(name, link.table) for name, link in state.links.items() if link.table}
+        assert self.marks == set(state.marks)
+        assert self.tables == {
+            (table, str(network)): to for table, its in state.tables.items() for network, to in its.items()
+        }
         assert self.addresses == {f"{gateway}/32" for gateway in state.gateways}
         assert self.blackholes == {str(cidr) for cidr in state.cidrs}
 
@@ -104,16 +126,20 @@ def states(draw: st.DrawFn) -> FabricState:
             continue
         devices.add((instance, device))
         mac = f"02:00:00:00:00:{draw(st.integers(1, 2)):02}"
-        link = Link(f"eni-{number}", instance, device, mac, draw(st.booleans()), draw(st.booleans()))
+        link = Link(f"eni-{number}", instance, device, mac, draw(st.booleans()), draw(st.integers(0, 2)))
         links[link.name] = link
     networks = st.integers(0, 5).map(lambda n: IPv4Network((0x0A000100 + n, 32)))
-    routes = draw(st.dictionaries(networks, st.sampled_from(sorted(links)))) if links else {}
+    holders = draw(st.dictionaries(networks, st.sampled_from(sorted(links)))) if links else {}
     some = st.sets(st.integers(1, 3))
+    to = st.sampled_from(["nowhere", *sorted(links)])
+    tables = draw(st.dictionaries(st.integers(1, 2), st.dictionaries(networks, to)))
     return FabricState(
         cidrs=frozenset(IPv4Network((0x0A000000 + (n << 16), 16)) for n in draw(some)),
         gateways=frozenset(IPv4Address(0x0A000001 + (n << 16)) for n in draw(some)),
         links=links,
-        routes=routes,
+        held={name: frozenset(n for n, its in holders.items() if its == name) for name in links},
+        tables=tables,
+        marks=draw(st.dictionaries(st.integers(1, 2), st.sampled_from(sorted(links)))) if links else {},
     )
 
 
@@ -136,8 +162,8 @@ def test_no_difference_is_no_line(state: FabricState) -> None:
 def test_an_address_that_moves_is_one_line() -> None:
     links = {f"e{n}": Link(f"eni-{n}", f"i-{n}", "eth0", f"02:00:00:00:00:0{n}") for n in (1, 2)}
     address = IPv4Network("10.0.1.40/32")
-    before = FabricState(links=links, routes={address: "e1"})
-    after = replace(before, routes={address: "e2"})
+    before = FabricState(links=links, held={"e1": frozenset({address}), "e2": frozenset()})
+    after = replace(before, held={"e1": frozenset(), "e2": frozenset({address})})
     assert list(changes(before, after, PLACES)) == [
         "route replace 10.0.1.40/32 via 169.254.0.1 dev e2 onlink"
     ]

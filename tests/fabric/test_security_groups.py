@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from vpclab.fabric.eni import Link
-from vpclab.fabric.security_groups import NO_GROUPS, members_set, security_table
+from vpclab.fabric.security_groups import NO_GROUPS, blocks_set, members_set, security_table
 from vpclab.region.values import NetworkInterface, SecurityGroup, SecurityGroupRule
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
@@ -37,7 +37,6 @@ def rules_of(
         (SecurityGroupRule(cidr=EVERYWHERE), "accept"),
         (SecurityGroupRule(cidr=OFFICE), "ip saddr 192.0.2.0/24 accept"),
         (SecurityGroupRule(cidr=IPv4Network("192.0.2.7/32")), "ip saddr 192.0.2.7 accept"),
-        (SecurityGroupRule(group_id="sg-1"), "ip saddr @members_sg_1 accept"),
         (SecurityGroupRule("tcp", 22, 22, EVERYWHERE), "tcp dport 22 accept"),
         (
             SecurityGroupRule("udp", 30000, 32767, OFFICE),
@@ -57,6 +56,14 @@ def test_a_permission_in_the_words_of_nft(rule: SecurityGroupRule, said: str) ->
     assert rules_of(egress=(rule,))["out_sg_1"] == (said.replace("saddr", "daddr"),)
 
 
+def test_a_group_as_peer_is_its_members_addresses_and_prefixes() -> None:
+    rules = rules_of(SecurityGroupRule("tcp", 22, 22, group_id="sg-1"))["in_sg_1"]
+    assert rules == (
+        "ip saddr @members_sg_1 tcp dport 22 accept",
+        "ip saddr & 255.255.255.240 @blocks_sg_1 tcp dport 22 accept",
+    )
+
+
 def test_a_permission_for_a_peer_that_the_fabric_does_not_carry_allows_nothing() -> None:
     assert rules_of(SecurityGroupRule("tcp", 22, 22))["in_sg_1"] == ()
 
@@ -74,9 +81,9 @@ def test_members_are_all_addresses_and_prefixes_of_the_groups_enis() -> None:
     assert set(table.sets[members_set("sg-1")].elements) == {
         "10.0.1.10",
         "10.0.1.11",
-        "10.0.1.32/28",
         "10.0.2.10",
     }
+    assert set(table.sets[blocks_set("sg-1")].elements) == {"10.0.1.32"}
 
 
 def test_a_group_that_is_not_there_allows_nothing() -> None:

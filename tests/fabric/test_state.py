@@ -5,10 +5,13 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from vpclab.fabric.state import FabricState, wanted
+from vpclab.fabric.devices import ENI, IGW_DEVICE, NOWHERE, PEERING, VPN, device, number
+from vpclab.fabric.state import FabricState, Outlook, wanted
 from vpclab.region.claims import Wanted
+from vpclab.region.paths import launch_plain, paths_region
 from vpclab.region.region import Region
-from vpclab.region.values import Delays, Instance
+from vpclab.region.study import ANYWHERE
+from vpclab.region.values import Delays, Instance, SecurityGroupRule
 
 AT_ONCE = Delays(attach=(0, 0), detach=(0, 0))
 
@@ -48,13 +51,13 @@ def test_links_routes_and_public_addresses_of_running_instances(small: Small) ->
     state = small.state()
     one, two = (small.region.enis_of(instance.id)[0] for instance in (small.one, small.two))
     by_eni = {link.eni_id: link for link in state.links.values()}
-    assert {(eni, link.device, link.public) for eni, link in by_eni.items()} == {
-        (one.id, "eth0", True),
-        (two.id, "eth0", False),
+    assert {(eni, link.device, link.table) for eni, link in by_eni.items()} == {
+        (one.id, "eth0", number(small.region.route_table_of(small.public.id).id)),
+        (two.id, "eth0", number(small.region.route_table_of(small.private.id).id)),
     }
-    assert state.routes == {
-        IPv4Network(one.primary): by_eni[one.id].name,
-        IPv4Network(two.primary): by_eni[two.id].name,
+    assert state.held == {
+        by_eni[one.id].name: {IPv4Network(one.primary)},
+        by_eni[two.id].name: {IPv4Network(two.primary)},
     }
     assert state.public == {one.primary: one.public_ip}
     assert state.gateways == {IPv4Address("10.0.1.1"), IPv4Address("10.0.2.1")}
@@ -85,15 +88,75 @@ def test_an_eni_counts_while_it_is_attached(small: Small) -> None:
 
 def test_secondary_addresses_and_prefixes_are_delivered_to_their_eni(small: Small) -> None:
     eni = small.region.primary_eni(small.two.id)
-    before = small.state().routes
+    before = small.state().held
     small.region.assign_private_ip_addresses(eni.id, Wanted(count=2))
     small.region.assign_private_ip_addresses(eni.id, Wanted(prefix_count=1))
     eni = small.region.primary_eni(small.two.id)
-    new = {network: name for network, name in small.state().routes.items() if network not in before}
-    assert set(new) == {*map(IPv4Network, eni.secondary), *eni.prefixes}
-    assert set(new.values()) == {before[IPv4Network(eni.primary)]}
+    new = {name: held - before[name] for name, held in small.state().held.items() if held != before[name]}
+    assert list(new.values()) == [{*map(IPv4Network, eni.secondary), *eni.prefixes}]
+    assert all(IPv4Network(eni.primary) in before[name] for name in new)
     small.region.unassign_private_ip_addresses(eni.id, addresses=eni.secondary, prefixes=eni.prefixes)
-    assert small.state().routes == before
+    assert small.state().held == before
+
+
+def test_what_is_remembered_is_what_a_fresh_look_gives() -> None:
+    """Whatever changes, in any order; and what has not changed is the same object, so that nothing compares it."""
+    region, paths = paths_region()
+    plain = launch_plain(region, paths)
+    machines = {*(one.id for one in plain.by_name().values()), paths.nat_gateway.id, *paths.balancer.enis}
+    outlook = Outlook(paths.study.vpc.id)
+    eni = region.primary_eni(plain.private.id).id
+    only = region.create_security_group(paths.study.vpc.id, "only", "members")
+    table = region.route_table_of(paths.study.private[0].id).id
+    before = outlook.wanted(region, machines)
+    for change in (
+        lambda: region.assign_private_ip_addresses(eni, Wanted(count=1)),
+        lambda: region.assign_private_ip_addresses(eni, Wanted(prefix_count=1)),
+        lambda: region.modify_network_interface(eni, groups=(only.id,)),
+        lambda: region.authorize_ingress(only.id, (SecurityGroupRule(group_id=only.id),)),
+        lambda: region.associate_vpc_cidr(paths.study.vpc.id, IPv4Network("100.64.0.0/16")),
+        lambda: region.delete_route(table, ANYWHERE),
+        lambda: region.create_route(table, ANYWHERE, eni),
+        lambda: region.modify_network_interface(eni, source_dest_check=False),
+        lambda: region.delete_peering(paths.peering.id),
+        lambda: region.delete_vpn_connection(paths.vpn.id),
+        lambda: region.delete_nat_gateway(paths.nat_gateway.id),
+        lambda: region.delete_load_balancer(paths.balancer.id),
+        lambda: region.terminate_instance(plain.private.id),
+    ):
+        change()
+        after = outlook.wanted(region, machines)
+        assert after == wanted(region, paths.study.vpc.id, machines)
+        assert after != before
+        untouched = [name for name in after.held if after.held[name] == before.held.get(name)]
+        assert all(after.held[name] is before.held[name] for name in untouched)
+        before = after
+    assert outlook.wanted(region, machines).security is before.security
+
+
+def test_routes_lead_to_devices_and_nowhere_when_their_targets_are_gone() -> None:
+    region, paths = paths_region()
+    machines = {paths.nat_gateway.id}
+
+    def routes() -> dict[str, str]:
+        state = wanted(region, paths.study.vpc.id, machines)
+        table = number(region.route_table_of(paths.study.private[0].id).id)
+        return {str(network): to for network, to in state.tables[table].items()}
+
+    assert routes() == {
+        "0.0.0.0/0": device(ENI, paths.nat_gateway.eni_id),
+        "10.20.0.0/16": device(PEERING, paths.peering.id),
+        "10.30.0.0/16": device(PEERING, paths.peering.id),
+        "10.50.0.0/16": device(VPN, paths.vpn.id),
+    }
+    public = number(region.route_table_of(paths.study.public[0].id).id)
+    state = wanted(region, paths.study.vpc.id, machines)
+    assert state.tables[public][ANYWHERE] == IGW_DEVICE
+    region.delete_nat_gateway(paths.nat_gateway.id)
+    region.delete_peering(paths.peering.id)
+    region.delete_vpn_connection(paths.vpn.id)
+    assert set(routes().values()) == {NOWHERE}
+    assert "10.50.0.0/16" not in routes()
 
 
 def test_another_vpc_is_not_carried(small: Small) -> None:

@@ -163,7 +163,7 @@ def network_interface(region: Region, value: NetworkInterface) -> Item:
         "AvailabilityZoneId": zone_id(value.zone),
         "Description": value.description,
         "OwnerId": region.account,
-        "RequesterManaged": False,
+        "RequesterManaged": value.interface_type != "interface",
         "Status": value.status.value,
         "MacAddress": value.mac,
         "PrivateIpAddress": value.primary,
@@ -176,7 +176,7 @@ def network_interface(region: Region, value: NetworkInterface) -> Item:
         "PrivateIpAddresses": _addresses(region, value),
         "Ipv4Prefixes": [{"Ipv4Prefix": prefix} for prefix in value.prefixes] or None,
         "Ipv6Addresses": [],
-        "InterfaceType": "interface",
+        "InterfaceType": value.interface_type,
     }
 
 

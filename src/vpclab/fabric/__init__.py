@@ -12,7 +12,8 @@ A corner of the lab is a `Place`: a network namespace, perhaps a mount and a UTS
     place.namespaces.nsenter(pid)                                          # how a process outside comes in
     place.close()
 
-The VPC is a `Fabric`, which follows whatever has `vpcs`, `subnets`, `groups` and `enis` by id (`RegionView`):
+A region's VPCs are a `Fabric`, which follows whatever has their parts by id (`RegionView`; a `Region` is one): route
+tables, internet and NAT gateways, Elastic IPs, peerings, VPN connections and network load balancers are carried.
 
     fabric = Fabric(); await fabric.start(region.vpcs.values())
     await fabric.add_instance(instance, place); await fabric.remove_instance(instance)
@@ -20,10 +21,19 @@ The VPC is a `Fabric`, which follows whatever has `vpcs`, `subnets`, `groups` an
     await fabric.follow(region, changes)                                   # sync after each item of an async iterable
     await configure_primary(place, eni, subnet, mtu=9001)                  # what eth0's boot does, after a sync
     await fabric.counters()                                                # -> Counters
-    fabric.places["router" | "igw" | "internet"]; await fabric.close()
+    fabric.places["router" | "igw" | "internet"]                           # the first VPC's; others' "router-NAME", "igw-NAME",
+                                                                           # NAT gateways by id, sites and balancers by name
+    fabric.routers[vpc_id].place; await fabric.close()
 
-IMDS is served by listening on `IMDS` (169.254.169.254) in the router's place: the peer's address is the node's primary
+IMDS is served by listening on `IMDS` (169.254.169.254) in a router's place: the peer's address is the node's primary
 one, and hop limit is IP_TTL of that socket. The AWS API listens on `AWS_API` in the internet's place.
+
+The world of every path (`vpclab.fabric.paths`; its region: `vpclab.region.paths`), and who tells what it saw
+(`vpclab.fabric.witness`: `ask`, `capture`; a witness answers on TCP and UDP port 7007 of `CHECKIP` in every fabric):
+
+    region, paths = paths_region(region)
+    ends = await bring_up(fabric, region, paths, root)                     # with a fabric that was started
+    async with paths_world(root) as world: ...                             # or all of it, without a lab
 """
 
 from vpclab.fabric.commands import CommandError, Completed

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import Self
 
+from vpclab.fabric.devices import ENI, FABRIC_MAC, JUMBO, NODE_END, device
 from vpclab.fabric.namespaces import Namespaces, Place, veth
 from vpclab.region.values import Attachment, NetworkInterface, Subnet
-
-FABRIC_MAC = "0e:00:00:00:00:01"
-"""The router's end of every link; what ARP for any address is answered with."""
-NODE_END = IPv4Address("169.254.0.1")
-"""Stands for "the far end of this link" in the router: its one permanent neighbour, so nothing is ever asked there."""
-JUMBO = 9001
-"""MTU inside a VPC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +20,18 @@ class Link:
     device: str
     mac: str
     source_check: bool = True
-    public: bool = False
-    """Its subnet's route table has a default route to the internet gateway."""
+    table: int = 0
+    """The number of its subnet's route table; 0: there is none."""
 
     @classmethod
-    def of(cls, eni: NetworkInterface, attachment: Attachment, *, public: bool) -> Self:
-        """The link of an ENI that is attached."""
-        return cls(
-            eni.id, attachment.instance_id, device_name(attachment), eni.mac, eni.source_dest_check, public
-        )
+    def of(cls, eni: NetworkInterface, owner: str, at: str, table: int) -> Self:
+        """The link of an ENI that is this device of that owner (an instance, or what AWS runs by itself)."""
+        return cls(eni.id, owner, at, eni.mac, eni.source_dest_check, table)
 
     @property
     def name(self) -> str:
-        """The router's end. An ENI's id is longer than a device name may be; its last 14 digits are enough."""
-        return f"e{self.eni_id.removeprefix('eni-')[-14:]}"
+        """The router's end."""
+        return device(ENI, self.eni_id)
 
     def same_wire(self, other: Link) -> bool:
         """Whether the veth pair of one serves the other."""

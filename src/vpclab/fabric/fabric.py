@@ -1,4 +1,4 @@
-"""The VPC as a whole: its router, internet gateway and internet, following a region."""
+"""The fabric as a whole: the region's VPCs, what joins them, and the internet, following a region."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from vpclab.fabric.checkip import application
 from vpclab.fabric.commands import CommandError
-from vpclab.fabric.igw import InternetGateway
 from vpclab.fabric.internet import CHECKIP, Internet
 from vpclab.fabric.namespaces import Place
-from vpclab.fabric.router import Router
+from vpclab.fabric.router import NO_ROUTE, NOT_TRANSITIVE, Router
 from vpclab.fabric.security_groups import Way
-from vpclab.fabric.state import RegionView, wanted
+from vpclab.fabric.state import RegionView
+from vpclab.fabric.trunks import Trunks
+from vpclab.fabric.vpc import VpcWires
+from vpclab.fabric.witness import Witness
 from vpclab.region.values import Instance, NetworkInterface, Vpc
 from vpclab.serving import Serving, serve
 
@@ -34,6 +36,12 @@ class Counters:
     """Were to leave by the internet gateway from an address without a public one."""
     groups: Mapping[tuple[Way, str], int]
     """By way and ENI id: allowed by no rule of the ENI's security groups."""
+    no_route: int = 0
+    """Left an ENI for an address that its subnet's route table has no route to, or a black hole."""
+    not_transitive: int = 0
+    """Came from a peering, a VPN or the internet gateway for an address that is not the VPC's."""
+    unsolicited: int = 0
+    """Came to a NAT gateway or a load balancer, belonging to nothing that it passes on."""
 
     @property
     def refused_by_groups(self) -> int:
@@ -42,40 +50,53 @@ class Counters:
 
 
 class Fabric:
-    """One VPC in packets. Usable from one asyncio loop."""
+    """A region in packets. Usable from one asyncio loop."""
 
     def __init__(self) -> None:
-        self.router = Router(Place.create("router"))
-        self.igw = InternetGateway(Place.create("igw"))
         self.internet = Internet(Place.create("internet"))
-        self._vpc_id = ""
+        self._vpcs: dict[str, VpcWires] = {}
+        self._trunks = Trunks()
         self._instances: dict[str, Place] = {}
         self._region: RegionView | None = None
         self._turn = asyncio.Lock()
         self._checkip: Serving | None = None
+        self._witness = Witness()
 
     @property
     def places(self) -> Mapping[str, Place]:
-        """The fabric's own corners by name (instances' places belong to whoever made them)."""
-        return {place.name: place for place in (self.router.place, self.igw.place, self.internet.place)}
+        """The fabric's own corners by name (instances' places belong to whoever made them).
+
+        The first VPC's are "router" and "igw"; another's have its Name tag (or id) behind a hyphen.
+        """
+        of_vpcs = (place for wires in self._vpcs.values() for place in wires.places)
+        return {place.name: place for place in (*of_vpcs, *self._trunks.places, self.internet.place)}
+
+    @property
+    def routers(self) -> Mapping[str, Router]:
+        """By VPC id; each has IMDS's address."""
+        return {vpc_id: wires.router for vpc_id, wires in self._vpcs.items()}
+
+    @property
+    def router(self) -> Router:
+        """The first VPC's."""
+        return next(iter(self._vpcs.values())).router
 
     async def start(self, vpcs: Iterable[Vpc]) -> None:
-        """Build what is there without any instance; checkip answers when this returns.
+        """Build what is there without any instance; checkip and the internet's witness answer when this returns.
 
         Raises:
-            ValueError: not exactly one VPC. A second one would share a router, which would not be a VPC.
+            ValueError: no VPC. Those that come later are built by `sync`.
             CommandError: a step failed; `close` and make another.
         """
         all_vpcs = tuple(vpcs)
-        if len(all_vpcs) != 1:
-            raise ValueError(f"a fabric carries one VPC, got {len(all_vpcs)}: make one fabric for each")
-        self._vpc_id = all_vpcs[0].id
+        if not all_vpcs:
+            raise ValueError("a fabric carries at least one VPC: make one in the region first")
         await self.internet.start()
-        await self.igw.start(self.internet.place.namespaces)
-        await asyncio.gather(self.router.start(self.igw.place.namespaces), self.internet.join())
-        await self.igw.join()
+        for vpc in all_vpcs:
+            await self._build(vpc)
         bound = await self.internet.place.listen(CHECKIP, 80)
         self._checkip = await serve(application(), bound)
+        await self._witness.listen(self.internet.place, CHECKIP)
 
     async def sync(self, region: RegionView) -> None:
         """Make the packets go as the region says now; level-triggered, one at a time, only the difference.
@@ -85,10 +106,15 @@ class Fabric:
         """
         async with self._turn:
             self._region = region
-            state = wanted(region, self._vpc_id, self._instances.keys())
-            places = {id_: place.namespaces for id_, place in self._instances.items()}
-            await self.router.apply(state, places)
-            await self.igw.apply(state.cidrs, state.public)
+            for vpc in region.vpcs.values():
+                if vpc.id not in self._vpcs:
+                    await self._build(vpc)
+            # What routes lead to is there before them, and goes after them.
+            await self._trunks.join(region, self.routers)
+            instances = {id_: place.namespaces for id_, place in self._instances.items()}
+            for wires in self._vpcs.values():
+                await wires.apply(region, instances, self.internet)
+            await self._trunks.leave(region, self.routers)
 
     async def follow(self, region: RegionView, changes: AsyncIterable[object]) -> None:
         """Sync after every item of `changes`, until they end. A failure is logged and tried again."""
@@ -124,18 +150,35 @@ class Fabric:
 
     async def counters(self) -> Counters:
         """What was refused so far."""
-        spoofed, without, groups = await asyncio.gather(
-            self.router.dropped_by_source_check(), self.igw.dropped(), self.router.dropped_by_groups()
+        wires = tuple(self._vpcs.values())
+        groups: dict[tuple[Way, str], int] = {}
+        lost = [await one.router.lost() for one in wires]
+        for one in wires:
+            groups |= await one.router.dropped_by_groups()
+        return Counters(
+            spoofed=sum([await one.router.dropped_by_source_check() for one in wires]),
+            no_public_address=sum([await one.igw.dropped() for one in wires]),
+            groups=groups,
+            no_route=sum(counted[NO_ROUTE] for counted in lost),
+            not_transitive=sum(counted[NOT_TRANSITIVE] for counted in lost),
+            unsolicited=sum([await it.unsolicited() for one in wires for it in one.appliances.values()]),
         )
-        return Counters(spoofed, without, groups)
 
     async def close(self) -> None:
         """Stop serving and let the namespaces go. Idempotent."""
+        self._witness.close()
         if self._checkip is not None:
             await self._checkip.stop()
             self._checkip = None
         for place in self.places.values():
             place.close()
+
+    async def _build(self, vpc: Vpc) -> None:
+        first = not self._vpcs
+        suffix = "" if first else f"-{vpc.tags.get('Name', vpc.id)}"
+        wires = VpcWires(vpc.id, suffix, len(self._vpcs))
+        self._vpcs[vpc.id] = wires
+        await wires.start(self.internet, first=first)
 
     async def _synced(self, region: RegionView) -> bool:
         try:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
+from vpclab.fabric.devices import GATEWAY_MTU, TO_IGW
 from vpclab.fabric.namespaces import Namespaces, Place, veth
 from vpclab.fabric.nft_table import Chain, Elements, Table
-from vpclab.fabric.router import GATEWAY_MTU, TO_IGW
 
 TO_INTERNET = (IPv4Address("169.254.255.5"), IPv4Address("169.254.255.6"))
 """The internet gateway's and the internet's end of the link between them."""
@@ -26,8 +26,10 @@ SYSCTLS: Mapping[str, int] = {
 class InternetGateway:
     """The gateway's namespace."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, device: str = "igw") -> None:
         self.place = place
+        self.device = device
+        """What the internet calls the link to it."""
         self._table: Table | None = None
         self._cidrs: frozenset[IPv4Network] = frozenset()
 
@@ -37,7 +39,7 @@ class InternetGateway:
         here, there = TO_INTERNET
         await self.place.ip(
             (
-                veth("internet", "igw", internet, GATEWAY_MTU),
+                veth("internet", self.device, internet, GATEWAY_MTU),
                 f"addr add {here}/30 dev internet",
                 "link set internet up",
                 f"route add default via {there} dev internet onlink",

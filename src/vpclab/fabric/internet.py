@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 
 from vpclab.fabric.igw import TO_INTERNET
@@ -19,6 +19,9 @@ DNS = IPv4Address("198.51.100.53")
 ADDRESSES = (SOMEBODY, CHECKIP, AWS_API, DNS)
 
 SYSCTLS: Mapping[str, int] = {
+    "net/ipv4/ip_forward": 1,  # from one VPC's gateway to another's
+    "net/ipv4/conf/all/send_redirects": 0,
+    "net/ipv4/conf/default/send_redirects": 0,
     "net/ipv6/conf/all/disable_ipv6": 1,
     "net/ipv6/conf/default/disable_ipv6": 1,
 }
@@ -29,19 +32,40 @@ class Internet:
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self._behind: dict[str, frozenset[IPv4Address]] = {}
 
     async def start(self) -> None:
         """Addresses, before any link is there: servers can listen."""
         await self.place.sysctl(SYSCTLS)
         await self.place.ip(tuple(f"addr add {address}/32 dev lo" for address in ADDRESSES))
 
-    async def join(self) -> None:
-        """The gateway's link has come. What is nobody's goes there too and is lost there, as in the real one."""
+    async def join(self, device: str, *, first: bool) -> None:
+        """A gateway's link has come. What is nobody's goes to the first one and is lost there, as in the real one."""
         there, here = TO_INTERNET
+        default = f"route add default via {there} dev {device} src {SOMEBODY} onlink"
+        await self.place.ip(
+            (f"addr add {here}/30 dev {device}", f"link set {device} up", *([default] if first else []))
+        )
+
+    async def route(self, device: str, public: Iterable[IPv4Address]) -> None:
+        """These addresses, and of those behind this gateway no others, are behind it.
+
+        Raises:
+            CommandError: some are; the next call tries the rest.
+        """
+        there, _ = TO_INTERNET
+        had, wanted = self._behind.get(device, frozenset()), frozenset(public)
+        # One that another gateway has taken over meanwhile is not this one's to delete.
+        taken = {one for name, its in self._behind.items() if name != device for one in its}
+        if had == wanted:
+            return
         await self.place.ip(
             (
-                f"addr add {here}/30 dev igw",
-                "link set igw up",
-                f"route add default via {there} dev igw src {SOMEBODY} onlink",
+                *(f"route del {one} dev {device}" for one in had - wanted - taken),
+                *(
+                    f"route replace {one} via {there} dev {device} src {SOMEBODY} onlink"
+                    for one in wanted - had
+                ),
             )
         )
+        self._behind[device] = wanted

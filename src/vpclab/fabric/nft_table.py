@@ -40,8 +40,10 @@ class Table:
     def script(self, before: Table | None = None) -> str:
         """What to give to `nft -f` to have this instead of `before` (nothing at all, if not given).
 
-        Empty if there is no difference. References come after what they refer to, and go before it.
+        Empty if there is no difference; what is the same object is not looked into. References come after what they refer to, and go before it.
         """
+        if self is before:
+            return ""
         old = before or Table(self.family, self.name)
         lines = [*self._declare(old), *self._refill(old), *self._drop(old)]
         if before is None:
@@ -65,6 +67,8 @@ class Table:
         for name in _gone_or_different(old.chains, self.chains):
             yield f"flush chain {here} {name}"
         for name, was in old.sets.items():
+            if self.sets.get(name) is was:
+                continue
             now = self.sets.get(name, Elements("")).elements
             gone = [key for key, value in was.elements.items() if now.get(key) != value]
             if gone:
@@ -73,6 +77,8 @@ class Table:
             if old.chains.get(name) != chain:
                 yield from (f"add rule {here} {name} {rule}" for rule in chain.rules)
         for name, wanted in self.sets.items():
+            if old.sets.get(name) is wanted:
+                continue
             had = old.sets.get(name, Elements("")).elements
             new = [
                 f"{key} : {value}" if wanted.is_map else key

@@ -1,6 +1,6 @@
 """Security groups as one nftables table in the router: stateful, allow-only, deny what nothing allows.
 
-Per group: one chain of its ingress and one of its egress rules, and a set of its members' addresses for rules that
+Per group: one chain of its ingress and one of its egress rules, and sets of its members' addresses for rules that
 name a group as peer. Per ENI: two chains that jump to its groups' and count and drop the rest. An ENI without any group is
 not filtered; without any filtered ENI there is no chain, so that connection tracking stays off.
 The router's own addresses (gateways, IMDS) are not forwarded to, so they are always reachable, as in AWS.
@@ -9,12 +9,14 @@ The router's own addresses (gateways, IMDS) are not forwarded to, so they are al
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
+from ipaddress import IPv4Network
 
 from vpclab.fabric.eni import Link
 from vpclab.fabric.nft_table import Chain, Elements, Table
+from vpclab.region.addresses import PREFIX_LENGTH
 from vpclab.region.values import NetworkInterface, SecurityGroup, SecurityGroupRule
 
 NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp"}
@@ -22,6 +24,16 @@ ALL = "-1"
 ALL_PORTS = (0, 65535)
 NO_GROUPS = Table("ip", "groups")
 """The table when nothing is filtered."""
+BLOCK_MASK = IPv4Network((0, PREFIX_LENGTH)).netmask
+"""Finds a prefix by its first address: `nft` reads a set of intervals back as a whole whenever one is added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """A group's members: their addresses, and the first addresses of their prefixes."""
+
+    addresses: Elements
+    blocks: Elements
 
 
 class Way(Enum):
@@ -35,9 +47,16 @@ PRIORITY = {Way.OUT: -1, Way.IN: 0}
 
 
 def security_table(
-    links: Mapping[str, Link], enis: Mapping[str, NetworkInterface], groups: Mapping[str, SecurityGroup]
+    links: Mapping[str, Link],
+    enis: Mapping[str, NetworkInterface],
+    groups: Mapping[str, SecurityGroup],
+    members: Callable[[str], Members] | None = None,
 ) -> Table:
-    """The table for these links (by router device), ENIs and groups (by id); a group that is not there allows nothing."""
+    """The table for these links (by router device), ENIs and groups (by id); a group that is not there allows nothing.
+
+    `members` gives a group's sets, for who remembers them; otherwise they are made from `enis`.
+    """
+    sets_of = members or (lambda group_id: _members(group_id, enis.values()))
     filtered = {name: enis[link.eni_id].groups for name, link in links.items() if enis[link.eni_id].groups}
     if not filtered:
         return NO_GROUPS
@@ -63,7 +82,8 @@ def security_table(
         chains[f"{way.value}_all"] = Chain(rules, hook)
     sets = {
         **{f"{way.value}_by": _verdicts(way, filtered) for way in Way},
-        **{members_set(peer): _members(peer, enis.values()) for peer in sorted(peers)},
+        **{members_set(peer): sets_of(peer).addresses for peer in sorted(peers)},
+        **{blocks_set(peer): sets_of(peer).blocks for peer in sorted(peers)},
     }
     counters = frozenset(eni_chain(way, name) for way in Way for name in filtered)
     return replace(NO_GROUPS, chains=chains, sets=sets, counters=counters)
@@ -79,9 +99,28 @@ def members_set(group_id: str) -> str:
     return f"members_{_word(group_id)}"
 
 
-def _members(group_id: str, enis: Iterable[NetworkInterface]) -> Elements:
-    networks = (str(n) for eni in enis if group_id in eni.groups for n in eni.networks)
-    return Elements("type ipv4_addr; flags interval;", {_plain(network): "" for network in networks})
+def blocks_set(group_id: str) -> str:
+    """The name of the set that holds the first addresses of its members' prefixes."""
+    return f"blocks_{_word(group_id)}"
+
+
+def _members(group_id: str, enis: Iterable[NetworkInterface]) -> Members:
+    return members_of(n for eni in enis if group_id in eni.groups for n in eni.networks)
+
+
+def members_of(networks: Iterable[IPv4Network]) -> Members:
+    """The sets of a group whose members hold these.
+
+    Raises:
+        ValueError: something else than an address or a prefix of EC2's one length.
+    """
+    addresses: dict[str, str] = {}
+    blocks: dict[str, str] = {}
+    for network in networks:
+        if network.prefixlen not in (PREFIX_LENGTH, network.max_prefixlen):
+            raise ValueError(f"{network} is neither an address nor a /{PREFIX_LENGTH}")
+        (blocks if network.prefixlen == PREFIX_LENGTH else addresses)[str(network.network_address)] = ""
+    return Members(Elements("type ipv4_addr;", addresses), Elements("type ipv4_addr;", blocks))
 
 
 def _verdicts(way: Way, names: Iterable[str]) -> Elements:
@@ -93,15 +132,19 @@ def _rules(rules: Iterable[SecurityGroupRule], way: Way) -> Iterator[str]:
     for rule in rules:
         if rule.cidr is None and rule.group_id is None:
             continue  # its peer is of a kind that the fabric does not carry (IPv6, prefix list)
-        yield " ".join((*_peer(rule, way), *_service(rule), "accept"))
+        yield from (" ".join((*peer, *_service(rule), "accept")) for peer in _peers(rule, way))
 
 
-def _peer(rule: SecurityGroupRule, way: Way) -> Iterator[str]:
+def _peers(rule: SecurityGroupRule, way: Way) -> Iterator[tuple[str, ...]]:
+    """The ways that its peer is told in, a rule each; () is anybody."""
     where = "ip saddr" if way is Way.IN else "ip daddr"
     if rule.group_id is not None:
-        yield f"{where} @{members_set(rule.group_id)}"
+        yield (f"{where} @{members_set(rule.group_id)}",)
+        yield (f"{where} & {BLOCK_MASK} @{blocks_set(rule.group_id)}",)
     elif rule.cidr is not None and rule.cidr.prefixlen > 0:
-        yield f"{where} {_plain(str(rule.cidr))}"
+        yield (f"{where} {_plain(str(rule.cidr))}",)
+    else:
+        yield ()
 
 
 def _service(rule: SecurityGroupRule) -> Iterator[str]:

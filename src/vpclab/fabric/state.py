@@ -1,24 +1,39 @@
-"""What the fabric should look like: a pure function of what the region says and of which instances are here."""
+"""What one VPC of the fabric should look like: a function of what the region says and of which machines are here.
+
+`Outlook` remembers by ENI what it worked out: the region's values never change in place, so an ENI that is the same object
+needs no second look. What it gives is compared part by part with what was done before, again by identity first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
-from vpclab.fabric.eni import Link
+from vpclab.fabric.devices import ENI, IGW_DEVICE, NOWHERE, PEERING, VPN, device, number
+from vpclab.fabric.eni import Link, device_name
 from vpclab.fabric.nft_table import Table
-from vpclab.fabric.security_groups import NO_GROUPS, security_table
-from vpclab.region.values import AttachmentStatus, NetworkInterface, SecurityGroup, Subnet, Vpc
+from vpclab.fabric.security_groups import NO_GROUPS, Members, members_of, security_table
+from vpclab.region.routing import (
+    LOCAL,
+    CustomerGateway,
+    ElasticAddress,
+    LoadBalancer,
+    NatState,
+    Networking,
+    RouteTable,
+    routes_of,
+    table_of,
+)
+from vpclab.region.values import AttachmentStatus, NetworkInterface, SecurityGroup, Subnet
+
+ANYWHERE = IPv4Network("0.0.0.0/0")
+Networks = frozenset[IPv4Network]
 
 
-class RegionView(Protocol):
+class RegionView(Networking, Protocol):
     """What the fabric reads of a region; everything by id."""
-
-    @property
-    def vpcs(self) -> Mapping[str, Vpc]:
-        """All VPCs."""
 
     @property
     def subnets(self) -> Mapping[str, Subnet]:
@@ -29,52 +44,244 @@ class RegionView(Protocol):
         """All security groups."""
 
     @property
-    def enis(self) -> Mapping[str, NetworkInterface]:
-        """All ENIs, whatever their state."""
+    def route_tables(self) -> Mapping[str, RouteTable]:
+        """All route tables."""
+
+    @property
+    def elastic_addresses(self) -> Mapping[str, ElasticAddress]:
+        """All Elastic IP addresses."""
+
+    @property
+    def customer_gateways(self) -> Mapping[str, CustomerGateway]:
+        """All customer gateways."""
+
+    @property
+    def load_balancers(self) -> Mapping[str, LoadBalancer]:
+        """All network load balancers."""
 
 
 @dataclass(frozen=True, slots=True)
 class FabricState:
-    """Everything below the VPC's start that comes and goes."""
+    """Everything below a VPC's start that comes and goes."""
 
     cidrs: frozenset[IPv4Network] = frozenset()
     gateways: frozenset[IPv4Address] = frozenset()
     links: Mapping[str, Link] = field(default_factory=dict)
     """By the router's device."""
-    routes: Mapping[IPv4Network, str] = field(default_factory=dict)
-    """Address or prefix -> the router's device of the ENI that holds it."""
+    held: Mapping[str, Networks] = field(default_factory=dict)
+    """Addresses and prefixes by the router's device of the ENI that holds them; no two have the same."""
+    tables: Mapping[int, Mapping[IPv4Network, str]] = field(default_factory=dict)
+    """The routes of subnets' route tables: by the table's number, destination -> device."""
+    marks: Mapping[int, str] = field(default_factory=dict)
+    """Load balancers' nodes that answers must come back through: mark (and table) -> device."""
     public: Mapping[IPv4Address, IPv4Address] = field(default_factory=dict)
     """Private -> public address, one to one."""
     security: Table = NO_GROUPS
 
 
-def wanted(region: RegionView, vpc_id: str, instances: Collection[str]) -> FabricState:
-    """The state that `vpc_id` should be in, of whose instances those in `instances` (ids) have a place.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What was worked out for one ENI; `link` is None if it is on nothing that is here."""
 
-    An ENI counts while its attachment's status is ATTACHED; one with a public address has it used only if its subnet
-    routes to the internet gateway.
+    eni: NetworkInterface
+    networks: Networks
+    link: Link | None
+
+
+class Outlook:
+    """One VPC, looked at again and again."""
+
+    def __init__(self, vpc_id: str) -> None:
+        self.vpc_id = vpc_id
+        self._parts: dict[str, _Part] = {}
+        self._members: dict[str, tuple[list[_Part], Members]] = {}
+        self._security: tuple[tuple[object, ...], Table] = ((), NO_GROUPS)
+
+    def wanted(self, region: RegionView, machines: Collection[str]) -> FabricState:
+        """The state to be in, with places for these machines (instances, NAT gateways, balancers' ENIs; by id).
+
+        An ENI counts while its attachment's status is ATTACHED; a public address is used only if its subnet routes to the
+        internet gateway.
+        """
+        subnets = {id_: subnet for id_, subnet in region.subnets.items() if subnet.vpc_id == self.vpc_id}
+        routing = {id_: table_of(region.route_tables, self.vpc_id, id_) for id_ in subnets}
+        numbers = {id_: number(table.id) if table else 0 for id_, table in routing.items()}
+        parts = self._look(region, numbers, machines)
+        links = {part.link.name: part.link for part in parts.values() if part.link is not None}
+        marks = {number(name): name for name in self._balancers(region) if name in links}
+        tables = {
+            number(table.id): routes_to_devices(region, table, links)
+            for table in region.route_tables.values()
+            if table.vpc_id == self.vpc_id
+        }
+        return FabricState(
+            cidrs=frozenset(region.vpcs[self.vpc_id].cidrs) if self.vpc_id in region.vpcs else frozenset(),
+            gateways=frozenset(subnet.gateway for subnet in subnets.values()),
+            links=links,
+            held={part.link.name: part.networks for part in parts.values() if part.link is not None},
+            tables=tables | {mark: {ANYWHERE: name} for mark, name in marks.items()},
+            marks=marks,
+            public=self._public(region, subnets, parts),
+            security=self._filters(region, links),
+        )
+
+    def _look(
+        self, region: RegionView, numbers: Mapping[str, int], machines: Collection[str]
+    ) -> dict[str, _Part]:
+        """Every ENI of the VPC's; those of other VPCs are remembered too, as members of groups."""
+        services = dict(_services(region))
+        old, self._parts = self._parts, {}
+        mine: dict[str, _Part] = {}
+        for eni in region.enis.values():
+            link = None
+            if eni.vpc_id == self.vpc_id and eni.subnet_id in numbers:
+                owner, at = _owner(eni, services)
+                if owner in machines:
+                    link = Link.of(eni, owner, at, numbers[eni.subnet_id])
+            part = old.get(eni.id)
+            if part is None or part.eni is not eni or part.link != link:
+                part = _Part(eni, _networks(part, eni), link)
+            self._parts[eni.id] = part
+            if link is not None:
+                mine[eni.id] = part
+        return mine
+
+    def _public(
+        self, region: RegionView, subnets: Mapping[str, Subnet], parts: Mapping[str, _Part]
+    ) -> dict[IPv4Address, IPv4Address]:
+        found = {
+            part.eni.primary: part.eni.public_ip
+            for part in parts.values()
+            if part.eni.public_ip is not None and subnets[part.eni.subnet_id].public
+        }
+        for elastic in region.elastic_addresses.values():
+            holder = parts.get(elastic.eni_id)
+            if holder and elastic.private_ip and subnets[holder.eni.subnet_id].public:
+                found[elastic.private_ip] = elastic.public_ip
+        return found
+
+    def _balancers(self, region: RegionView) -> Iterator[str]:
+        for balancer in region.load_balancers.values():
+            if balancer.vpc_id == self.vpc_id and balancer.preserve_client_ip:
+                yield from (device(ENI, eni_id) for eni_id in balancer.enis)
+
+    def _filters(self, region: RegionView, links: Mapping[str, Link]) -> Table:
+        filtered = {name: region.enis[link.eni_id].groups for name, link in links.items()}
+        used = [region.groups.get(group) for ids in filtered.values() for group in ids]
+        peers = {
+            rule.group_id: self._group(rule.group_id)
+            for group in {id(one): one for one in used}.values()
+            if group is not None
+            for rule in (*group.ingress, *group.egress)
+            if rule.group_id is not None
+        }
+        # Groups and sets by identity: equal ones that are not the same are merely looked at again.
+        key = (tuple(filtered.items()), *map(_Same, used), *map(_Same, peers.values()))
+        if self._security[0] != key:
+            table = security_table(links, region.enis, region.groups, peers.__getitem__)
+            self._security = (key, table)
+        return self._security[1]
+
+    def _group(self, group_id: str) -> Members:
+        parts = [part for part in self._parts.values() if group_id in part.eni.groups]
+        had = self._members.get(group_id)
+        if (
+            had is None
+            or len(had[0]) != len(parts)
+            or any(a is not b for a, b in zip(*(had[0], parts), strict=True))
+        ):
+            had = (parts, members_of(network for part in parts for network in part.networks))
+            self._members[group_id] = had
+        return had[1]
+
+
+def _networks(before: _Part | None, eni: NetworkInterface) -> Networks:
+    """What it holds: the same object as before, if that has not changed."""
+    if before is not None and (before.eni.primary, before.eni.secondary, before.eni.prefixes) == (
+        eni.primary,
+        eni.secondary,
+        eni.prefixes,
+    ):
+        return before.networks
+    return frozenset(eni.networks)
+
+
+class _Same:
+    """Equal to one of the very same object alone (and keeps it, so that no other one comes to its place)."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: object) -> None:
+        self.what = what
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.what is other.what
+
+    def __hash__(self) -> int:
+        return id(self.what)
+
+
+def wanted(region: RegionView, vpc_id: str, machines: Collection[str]) -> FabricState:
+    """One look at a VPC, with nothing remembered."""
+    return Outlook(vpc_id).wanted(region, machines)
+
+
+def routes_to_devices(
+    region: RegionView, table: RouteTable, links: Mapping[str, Link]
+) -> dict[IPv4Network, str]:
+    """A route table's routes by the router's devices; a black hole, or what is not here, leads nowhere.
+
+    Local ones are the router's main table, which comes first.
     """
-    subnets = {id_: subnet for id_, subnet in region.subnets.items() if subnet.vpc_id == vpc_id}
-    enis = {id_: eni for id_, eni in region.enis.items() if eni.vpc_id == vpc_id}
-    links: dict[str, Link] = {}
-    routes: dict[IPv4Network, str] = {}
-    public: dict[IPv4Address, IPv4Address] = {}
-    for eni in enis.values():
-        attachment, subnet = eni.attachment, subnets.get(eni.subnet_id)
-        if attachment is None or subnet is None or attachment.instance_id not in instances:
+    found: dict[IPv4Network, str] = {}
+    for route in routes_of(region, table):
+        if route.target == LOCAL:
             continue
-        if attachment.status is not AttachmentStatus.ATTACHED:
-            continue
-        link = Link.of(eni, attachment, public=subnet.public)
-        links[link.name] = link
-        routes.update(dict.fromkeys(eni.networks, link.name))
-        if eni.public_ip is not None and subnet.public:
-            public[eni.primary] = eni.public_ip
-    return FabricState(
-        cidrs=frozenset(region.vpcs[vpc_id].cidrs) if vpc_id in region.vpcs else frozenset(),
-        gateways=frozenset(subnet.gateway for subnet in subnets.values()),
-        links=links,
-        routes=routes,
-        public=public,
-        security=security_table(links, enis, region.groups),
-    )
+        to = _device_of(region, route.target) if route.active else NOWHERE
+        found[route.destination] = to if to[0] != ENI or to in links else NOWHERE
+        if route.active and route.target.startswith("vgw-"):
+            found.update(_behind(region, route.target, route.destination))
+    return found
+
+
+def _device_of(region: RegionView, target: str) -> str:
+    match target.partition("-")[0]:
+        case "igw":
+            return IGW_DEVICE
+        case "nat":
+            return device(ENI, region.nat_gateways[target].eni_id)
+        case "pcx":
+            return device(PEERING, target)
+        case "eni":
+            return device(ENI, target)
+        case _:  # a VPN's gateway, whose connections say more
+            return NOWHERE
+
+
+def _behind(region: RegionView, gateway: str, destination: IPv4Network) -> Iterator[tuple[IPv4Network, str]]:
+    """What of a destination the gateway's connections have routes to."""
+    for connection in region.vpn_connections.values():
+        if connection.vpn_gateway_id == gateway:
+            for own in connection.routes:
+                if own.subnet_of(destination):
+                    yield own, device(VPN, connection.id)
+                elif destination.subnet_of(own):
+                    yield destination, device(VPN, connection.id)
+
+
+def _services(region: RegionView) -> Iterator[tuple[str, str]]:
+    """ENIs that AWS has its own machines behind -> the machine's key."""
+    for nat in region.nat_gateways.values():
+        if nat.state is NatState.AVAILABLE:
+            yield nat.eni_id, nat.id
+    for balancer in region.load_balancers.values():
+        yield from ((eni_id, eni_id) for eni_id in balancer.enis)
+
+
+def _owner(eni: NetworkInterface, services: Mapping[str, str]) -> tuple[str, str]:
+    """Whose device an ENI is, and its name there; nobody's is ''."""
+    attachment = eni.attachment
+    if attachment is None:
+        return services.get(eni.id, ""), "eth0"
+    attached = attachment.status is AttachmentStatus.ATTACHED
+    return (attachment.instance_id if attached else ""), device_name(attachment)

@@ -13,9 +13,19 @@ Reading: vpcs, subnets, internet_gateways, groups, instances, enis are live mapp
     eni_with(subnet_id, address); instance_at(address); instance_named(name); internet_gateway_of(vpc_id);
     free_addresses(subnet_id); limits(instance_type); zones;
     describe.vpcs|subnets|internet_gateways|security_groups|instances|network_interfaces(Query(ids, filters, max_results, next_token)) -> Page.
+    route_tables, elastic_addresses, nat_gateways, peerings, vpn_gateways, customer_gateways, vpn_connections and
+    load_balancers likewise; route_table(id), route_table_of(subnet_id); routes_of(region, table) (routing.py).
 Writing (ApiError with EC2's code, and then nothing has changed):
     create_vpc(cidr, tags=); associate_vpc_cidr(vpc_id, cidr); create_subnet(vpc_id, zone, cidr, public=, map_public_ip_on_launch=, tags=);
     create_internet_gateway(vpc_id, tags=);
+    create_route_table(vpc_id, tags=), delete_…(id); create_route|replace_route(table_id, destination, target), delete_route(table_id, destination);
+    associate_route_table(table_id, subnet_id) -> association, replace_…, disassociate_…; propagate_vpn_routes(table_id, gateway_id, enable=);
+    allocate_address(tags=), associate_address(allocation_id, eni_id, private_ip=), disassociate_…(association), release_…(allocation_id);
+    create_nat_gateway(subnet_id, allocation_id, private_ip=, tags=), delete_…(id);
+    create_peering(requester, accepter, tags=), accept_…, reject_…, delete_…(id);
+    create_vpn_gateway(), attach_…(id, vpc_id), detach_…(id); create_customer_gateway(public_ip); create_vpn_connection(customer, gateway),
+    create_vpn_connection_route(id, destination), delete_vpn_connection(id);
+    create_load_balancer(name, subnet_ids, listeners, internet_facing=, preserve_client_ip=), set_listeners(id, listeners), delete_…(id);
     create_security_group(vpc_id, name, description, tags=); delete_security_group(id);
     authorize_ingress|authorize_egress|revoke_ingress|revoke_egress(group_id, rules);
     run_instance(type, subnet_id, groups=, name=, tags=, private_ip=, associate_public_ip=) -> Instance; terminate_instance(id);

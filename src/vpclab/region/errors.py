@@ -10,6 +10,15 @@ _NOUNS = {
     "subnet": ("InvalidSubnetID.NotFound", "subnet"),
     "vpc": ("InvalidVpcID.NotFound", "vpc"),
     "igw": ("InvalidInternetGatewayID.NotFound", "internetGateway"),
+    "rtb": ("InvalidRouteTableID.NotFound", "routeTable"),
+    "rtbassoc": ("InvalidAssociationID.NotFound", "association"),
+    "nat": ("NatGatewayNotFound", "natGateway"),
+    "pcx": ("InvalidVpcPeeringConnectionID.NotFound", "vpcPeeringConnection"),
+    "vgw": ("InvalidVpnGatewayID.NotFound", "vpnGateway"),
+    "cgw": ("InvalidCustomerGatewayID.NotFound", "customerGateway"),
+    "vpn": ("InvalidVpnConnectionID.NotFound", "vpnConnection"),
+    "eipalloc": ("InvalidAllocationID.NotFound", "allocation"),
+    "eipassoc": ("InvalidAssociationID.NotFound", "association"),
     "eni-attach": ("InvalidAttachmentID.NotFound", "attachment"),
 }
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 from vpclab.region.errors import invalid, not_found
+from vpclab.region.route_tables import RouteTables
 from vpclab.region.tables import Tables
 from vpclab.region.values import (
     NO_TAGS,
@@ -29,8 +30,9 @@ ZONE_LETTERS = "abcd"
 class Networks:
     """Operations on them."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, routes: RouteTables) -> None:
         self._tables = tables
+        self._routes = routes
 
     @property
     def zones(self) -> tuple[str, ...]:
@@ -42,6 +44,7 @@ class Networks:
         if not LARGEST <= cidr.prefixlen <= SMALLEST:
             raise ApiError("InvalidVpc.Range", f"The CIDR '{cidr}' is invalid.")
         vpc = self._tables.put_vpc(Vpc(self._tables.new_id("vpc"), (cidr,), frozen(tags)))
+        self._routes.create_main(vpc.id)
         group = self._tables.new_id("sg")
         self._tables.put_group(
             SecurityGroup(
@@ -77,7 +80,10 @@ class Networks:
         map_public_ip_on_launch: bool = False,
         tags: Tags = NO_TAGS,
     ) -> Subnet:
-        """A zone's slice of a VPC. Raises ApiError: InvalidVpcID.NotFound, InvalidSubnet.Range, InvalidSubnet.Conflict."""
+        """A zone's slice of a VPC; `public` puts it into the VPC's table with a default route to the internet gateway.
+
+        Raises ApiError: InvalidVpcID.NotFound, InvalidSubnet.Range, InvalidSubnet.Conflict.
+        """
         vpc = self.vpc(vpc_id)
         if zone not in self.zones:
             raise invalid(
@@ -89,17 +95,20 @@ class Networks:
             cidr.overlaps(other.cidr) for other in self._tables.subnets.values() if other.vpc_id == vpc_id
         ):
             raise ApiError("InvalidSubnet.Conflict", f"The CIDR '{cidr}' conflicts with another subnet")
-        return self._tables.put_subnet(
+        made = self._tables.put_subnet(
             Subnet(
                 self._tables.new_id("subnet"),
                 vpc_id,
                 zone,
                 cidr,
-                public,
-                map_public_ip_on_launch,
-                frozen(tags),
+                map_public_ip_on_launch=map_public_ip_on_launch,
+                tags=frozen(tags),
             )
         )
+        if public:
+            self._routes.make_public(vpc_id, made.id)
+        self._routes.refresh()
+        return self.subnet(made.id)
 
     def create_internet_gateway(self, vpc_id: str, *, tags: Tags = NO_TAGS) -> InternetGateway:
         """A gateway, attached to the VPC. Raises ApiError: InvalidVpcID.NotFound, Resource.AlreadyAssociated."""
@@ -110,7 +119,9 @@ class Networks:
                 "Resource.AlreadyAssociated",
                 f"resource {vpc_id} is already attached to network gateway {present.id}",
             )
-        return self._tables.put_gateway(InternetGateway(self._tables.new_id("igw"), vpc_id, frozen(tags)))
+        made = self._tables.put_gateway(InternetGateway(self._tables.new_id("igw"), vpc_id, frozen(tags)))
+        self._routes.make_public(vpc_id)
+        return made
 
     def internet_gateway_of(self, vpc_id: str) -> InternetGateway | None:
         """The VPC's gateway, if it has one."""

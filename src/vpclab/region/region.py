@@ -10,12 +10,28 @@ from vpccni.ipam.limits import known_limits
 from vpclab.region.capacity import Capacity, LimitsOf
 from vpclab.region.describe import Describe
 from vpclab.region.draws import Draws
+from vpclab.region.elastic import ElasticAddresses
 from vpclab.region.eni_addresses import EniAddresses
 from vpclab.region.enis import Interfaces
 from vpclab.region.gate import Fault, Gate
 from vpclab.region.instances import Instances
+from vpclab.region.load_balancers import LoadBalancers
+from vpclab.region.nat_gateways import NatGateways
+from vpclab.region.networking import NetworkTables
 from vpclab.region.networks import Networks
+from vpclab.region.peering import Peerings
 from vpclab.region.reservations import Reservations
+from vpclab.region.route_tables import RouteTables
+from vpclab.region.routing import (
+    CustomerGateway,
+    ElasticAddress,
+    LoadBalancer,
+    NatGateway,
+    Peering,
+    RouteTable,
+    VpnConnection,
+    VpnGateway,
+)
 from vpclab.region.security_groups import SecurityGroups
 from vpclab.region.tables import Tables
 from vpclab.region.tagging import Tagging
@@ -31,6 +47,7 @@ from vpclab.region.values import (
     Vpc,
 )
 from vpclab.region.vpc_changes import VpcChanges
+from vpclab.region.vpn import Vpns
 
 DEFAULT_DELAYS = Delays()
 
@@ -59,7 +76,14 @@ class Region:
         draws = Draws(seed)
         tables = self._tables = Tables(name, account, draws, delays, now)
         self.gate = Gate(Draws(seed, "gate"), account, throttle=throttle)
-        networks = Networks(tables)
+        net = NetworkTables(tables)
+        routes = RouteTables(tables, net)
+        networks = Networks(tables, routes)
+        elastic = ElasticAddresses(tables)
+        nats = NatGateways(tables, net, routes, elastic)
+        peerings = Peerings(tables, net)
+        vpns = Vpns(tables, net)
+        balancers = LoadBalancers(tables, net, elastic)
         groups = SecurityGroups(tables)
         capacity = Capacity(tables, limits)
         interfaces = Interfaces(tables, groups, capacity)
@@ -67,7 +91,7 @@ class Region:
         instances = Instances(tables, interfaces, capacity)
         tagging = Tagging(tables)
         reservations = Reservations(tables)
-        changes = VpcChanges(tables, reservations)
+        changes = VpcChanges(tables, reservations, routes)
 
         self.describe = Describe(tables, interfaces.of_instance)
         self.limits = capacity.of
@@ -79,6 +103,15 @@ class Region:
         self.instances: Mapping[str, Instance] = MappingProxyType(tables.instances)
         self.enis: Mapping[str, NetworkInterface] = MappingProxyType(tables.enis)
 
+        self.route_tables: Mapping[str, RouteTable] = MappingProxyType(net.route_tables)
+        self.elastic_addresses: Mapping[str, ElasticAddress] = MappingProxyType(net.elastic_addresses)
+        self.nat_gateways: Mapping[str, NatGateway] = MappingProxyType(net.nat_gateways)
+        self.peerings: Mapping[str, Peering] = MappingProxyType(net.peerings)
+        self.vpn_gateways: Mapping[str, VpnGateway] = MappingProxyType(net.vpn_gateways)
+        self.customer_gateways: Mapping[str, CustomerGateway] = MappingProxyType(net.customer_gateways)
+        self.vpn_connections: Mapping[str, VpnConnection] = MappingProxyType(net.vpn_connections)
+        self.load_balancers: Mapping[str, LoadBalancer] = MappingProxyType(net.load_balancers)
+
         self.create_vpc = networks.create_vpc
         self.associate_vpc_cidr = networks.associate_vpc_cidr
         self.create_subnet = networks.create_subnet
@@ -88,6 +121,38 @@ class Region:
         self.subnet = networks.subnet
         self.free_addresses = networks.free_addresses
 
+        self.create_route_table = routes.create
+        self.delete_route_table = routes.delete
+        self.route_table = routes.get
+        self.route_table_of = routes.of_subnet
+        self.create_route = routes.create_route
+        self.replace_route = routes.replace_route
+        self.delete_route = routes.delete_route
+        self.associate_route_table = routes.associate
+        self.replace_route_table_association = routes.replace_association
+        self.disassociate_route_table = routes.disassociate
+        self.propagate_vpn_routes = routes.propagate
+
+        self.allocate_address = elastic.allocate
+        self.associate_address = elastic.associate
+        self.disassociate_address = elastic.disassociate
+        self.release_address = elastic.release
+        self.create_nat_gateway = nats.create
+        self.delete_nat_gateway = nats.delete
+        self.create_peering = peerings.create
+        self.accept_peering = peerings.accept
+        self.reject_peering = peerings.reject
+        self.delete_peering = peerings.delete
+        self.create_vpn_gateway = vpns.create_gateway
+        self.attach_vpn_gateway = vpns.attach
+        self.detach_vpn_gateway = vpns.detach
+        self.create_customer_gateway = vpns.create_customer_gateway
+        self.create_vpn_connection = vpns.connect
+        self.create_vpn_connection_route = vpns.create_route
+        self.delete_vpn_connection = vpns.delete
+        self.create_load_balancer = balancers.create
+        self.set_listeners = balancers.set_listeners
+        self.delete_load_balancer = balancers.delete
         self.disassociate_vpc_cidr = changes.disassociate_cidr
         self.delete_subnet = changes.delete_subnet
         self.create_subnet_cidr_reservation = reservations.create

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from vpclab.region.addresses import AddressSpace
 from vpclab.region.draws import Draws
 from vpclab.region.errors import not_found
 from vpclab.region.metadata_view import Lag, MetadataView
 from vpclab.region.propagation import Propagation
+from vpclab.region.routing import ElasticAddress, NatGateway, Peering, RouteTable
 from vpclab.region.schedule import Schedule
 from vpclab.region.values import (
     Change,
@@ -29,7 +31,18 @@ PUBLIC_POOL = IPv4Network("203.0.113.0/24")
 PUBLIC_POOL_HEAD = 10
 """The first ten are the lab's own: routers and the like."""
 
-Taggable = Vpc | Subnet | InternetGateway | SecurityGroup | Instance | NetworkInterface
+Taggable = (
+    Vpc
+    | Subnet
+    | InternetGateway
+    | SecurityGroup
+    | Instance
+    | NetworkInterface
+    | RouteTable
+    | ElasticAddress
+    | NatGateway
+    | Peering
+)
 
 
 class Tables:
@@ -57,8 +70,11 @@ class Tables:
         self.enis_by_attachment: dict[str, str] = {}
         self.enis_by_mac: dict[str, str] = {}
         self.enis_by_public_ip: dict[IPv4Address, str] = {}
+        self.elastic: dict[str, ElasticAddress] = {}
         self.holders: dict[tuple[str, IPv4Network], str] = {}
         """By subnet and network: the ENI that an address or prefix is on."""
+        self.further: dict[Resource, dict[str, Any]] = {Resource.ELASTIC_IP: self.elastic}
+        """What others keep (networking.py), each with an id and tags."""
         self.ordinals: dict[str, int] = {}
         """Creation order, which pages of a listing go by."""
         self.changes: dict[Change, None] = {}
@@ -144,6 +160,8 @@ class Tables:
         """Add or replace, indexes and IMDS's view included. The subnet's accounting is the caller's."""
         before = self.enis.get(eni.id)
         self.enis[eni.id] = eni
+        if before is not None and before.secondary != eni.secondary:
+            self._part_elastic(eni.id, set(before.secondary) - set(eni.secondary))
         self._index(before, eni)
         return eni
 
@@ -156,8 +174,13 @@ class Tables:
         self._forget(eni.id)
 
     def release_public_ip(self, eni: NetworkInterface) -> None:
-        """Give its public address, if it has one, back to the pool."""
-        if eni.public_ip is not None:
+        """Give its public addresses, if it has any, back: Elastic IP addresses stay the account's."""
+        self.release_auto_assigned(eni)
+        self._part_elastic(eni.id, {eni.primary, *eni.secondary})
+
+    def release_auto_assigned(self, eni: NetworkInterface) -> None:
+        """Give the public address that came with its instance back to the pool."""
+        if eni.public_ip is not None and all(one.public_ip != eni.public_ip for one in self.elastic.values()):
             self.public_pool.release((IPv4Network(eni.public_ip),))
 
     def taggable(self, identifier: str) -> Taggable:
@@ -166,6 +189,10 @@ class Tables:
             if identifier in table:
                 found: Taggable = table[identifier]
                 return found
+        for further in self.further.values():
+            if identifier in further:
+                of_others: Taggable = further[identifier]
+                return of_others
         raise not_found(identifier)
 
     def put_tags(self, identifier: str, tags: Tags) -> None:
@@ -183,6 +210,11 @@ class Tables:
                 self.put_group(replace(group, tags=tags))
             case InternetGateway() as gateway:
                 self.put_gateway(replace(gateway, tags=tags))
+            case other:
+                for kind, further in self.further.items():
+                    if identifier in further:
+                        further[identifier] = replace(other, tags=tags)
+                        self.note(kind, identifier)
 
     def holder(self, subnet_id: str, address: IPv4Address) -> NetworkInterface | None:
         """The ENI that an address is on, by itself or within a prefix."""
@@ -191,6 +223,13 @@ class Tables:
             (subnet_id, single.supernet(new_prefix=28))
         )
         return None if found is None else self.enis[found]
+
+    def _part_elastic(self, eni_id: str, addresses: set[IPv4Address]) -> None:
+        """An Elastic IP address does not stay with a private one that its ENI loses."""
+        for one in tuple(self.elastic.values()):
+            if one.eni_id == eni_id and one.private_ip in addresses:
+                self.elastic[one.id] = replace(one, association="", eni_id="", private_ip=None)
+                self.note(Resource.ELASTIC_IP, one.id)
 
     def _forget(self, identifier: str) -> None:
         self.ordinals.pop(identifier, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from vpclab.region.tables import Tables
 from vpclab.region.values import ApiError, Tags, frozen
@@ -46,14 +47,16 @@ class Tagging:
     def all(self) -> Iterable[tuple[str, str, str]]:
         """(resource id, key, value) of every tag."""
         tables = self._tables
-        for table in (
+        every: tuple[Mapping[str, Any], ...] = (
             tables.vpcs,
             tables.subnets,
             tables.gateways,
             tables.groups,
             tables.instances,
             tables.enis,
-        ):
+            *tables.further.values(),
+        )
+        for table in every:
             for resource_id, resource in table.items():
                 for key, value in resource.tags.items():
                     yield resource_id, key, value

@@ -28,7 +28,7 @@ class Vpc:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """One zone's slice of a VPC. `public` subnets route 0.0.0.0/0 to the internet gateway."""
+    """One zone's slice of a VPC. `public` ones route 0.0.0.0/0 to the internet gateway (kept by RouteTables)."""
 
     id: str
     vpc_id: str
@@ -125,6 +125,8 @@ class NetworkInterface:
     public_ip: IPv4Address | None = None
     source_dest_check: bool = True
     description: str = ""
+    interface_type: str = "interface"
+    """Something else for those that AWS makes for its own services: nat_gateway, network_load_balancer."""
     tags: Tags = field(default_factory=dict, hash=False)
 
     @property
@@ -170,6 +172,12 @@ class Resource(enum.Enum):
     SECURITY_GROUP = "security-group"
     INSTANCE = "instance"
     ENI = "network-interface"
+    ROUTE_TABLE = "route-table"
+    ELASTIC_IP = "elastic-ip"
+    NAT_GATEWAY = "natgateway"
+    PEERING = "vpc-peering-connection"
+    VPN = "vpn"
+    LOAD_BALANCER = "loadbalancer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +205,7 @@ class Delays:
     attach: tuple[float, float] = (1.0, 3.0)
     detach: tuple[float, float] = (1.0, 2.0)
     launch: tuple[float, float] = (0.0, 0.0)
+    nat_gateway: tuple[float, float] = (0.0, 0.0)
     imds: tuple[float, float] = field(default=(0.0, 0.0))
     """How long IMDS lags behind EC2 for ENIs and addresses."""
     imds_mac_linger: tuple[float, float] = (0.0, 0.0)

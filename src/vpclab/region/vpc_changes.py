@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 
 from vpclab.region.errors import not_found
 from vpclab.region.reservations import Reservations
+from vpclab.region.route_tables import RouteTables
 from vpclab.region.tables import Tables
 from vpclab.region.values import ApiError, Subnet, Vpc
 
@@ -14,8 +15,9 @@ from vpclab.region.values import ApiError, Subnet, Vpc
 class VpcChanges:
     """Operations on them."""
 
-    def __init__(self, tables: Tables, reservations: Reservations) -> None:
+    def __init__(self, tables: Tables, reservations: Reservations, routes: RouteTables) -> None:
         self._tables = tables
+        self._routes = routes
         self._reservations = reservations
 
     def disassociate_cidr(self, vpc_id: str, cidr: IPv4Network) -> Vpc:
@@ -49,6 +51,7 @@ class VpcChanges:
             )
         self._reservations.forget(subnet_id)
         self._tables.drop_subnet(subnet_id)
+        self._routes.forget_subnet(subnet_id)
         return subnet
 
     def _vpc(self, vpc_id: str) -> Vpc:

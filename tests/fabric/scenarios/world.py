@@ -12,12 +12,24 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from vpclab.fabric import Fabric, Place, configure_primary, node_place
+from vpclab.region.routing import (
+    CustomerGateway,
+    ElasticAddress,
+    LoadBalancer,
+    NatGateway,
+    Peering,
+    Route,
+    RouteTable,
+    VpnConnection,
+    VpnGateway,
+)
 from vpclab.region.values import (
     Attachment,
     AttachmentStatus,
     EniStatus,
     Instance,
     InstanceState,
+    InternetGateway,
     NetworkInterface,
     SecurityGroup,
     SecurityGroupRule,
@@ -46,6 +58,24 @@ class Plan:
     subnets: dict[str, Subnet] = field(default_factory=dict)
     groups: dict[str, SecurityGroup] = field(default_factory=dict)
     enis: dict[str, NetworkInterface] = field(default_factory=dict)
+    elastic_addresses: dict[str, ElasticAddress] = field(default_factory=dict)
+    nat_gateways: dict[str, NatGateway] = field(default_factory=dict)
+    peerings: dict[str, Peering] = field(default_factory=dict)
+    vpn_gateways: dict[str, VpnGateway] = field(default_factory=dict)
+    customer_gateways: dict[str, CustomerGateway] = field(default_factory=dict)
+    vpn_connections: dict[str, VpnConnection] = field(default_factory=dict)
+    load_balancers: dict[str, LoadBalancer] = field(default_factory=dict)
+
+    @property
+    def internet_gateways(self) -> dict[str, InternetGateway]:
+        return {"igw-1": InternetGateway("igw-1", "vpc-1")}
+
+    @property
+    def route_tables(self) -> dict[str, RouteTable]:
+        out = (Route(IPv4Network("0.0.0.0/0"), "igw-1"),)
+        public = {id_: f"a-{id_}" for id_, subnet in self.subnets.items() if subnet.public}
+        tables = (RouteTable("rtb-1", "vpc-1", "main"), RouteTable("rtb-2", "vpc-1", "", out, public))
+        return {table.id: table for table in tables}
 
     def eni(
         self, id_: str, instance: str, index: int, subnet: str, primary: str, public: str = ""
@@ -179,9 +209,8 @@ class World:
         rules = json.loads((await router.run(("ip", "-j", "rule"))).stdout)
         attached = {f"e{eni.id[4:]}": eni for eni in self.plan.enis.values() if eni.attachment is not None}
         here = {name for name, eni in attached.items() if self.fabric.carries(eni)}
-        public = {name for name in here if self.plan.subnets[attached[name].subnet_id].public}
         wrong_links = {link["ifname"] for link in links} ^ here ^ {"igw"}
-        wrong_rules = {rule["iif"] for rule in rules if "iif" in rule} ^ public
+        wrong_rules = {rule["iif"] for rule in rules if "iif" in rule} ^ here
         return sorted(wrong_links | wrong_rules)
 
     async def until_tracked(self, source: str, target: str) -> None:
