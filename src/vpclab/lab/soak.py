@@ -6,6 +6,7 @@ The story is the seed's: which step follows which, and how long each pause is. W
 from __future__ import annotations
 
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -121,7 +122,7 @@ class Soak:
     def _add_now(self, names: list[str], node: str) -> None:
         done = self._ask("pods-add", names=names, namespace="default", node=node, parallel=len(names))
         self._told.added += done["done"]
-        self._told.failures.update({f"ADD: {reason}": n for reason, n in done["reasons"].items()})
+        self._told.failures.update(f"ADD: {_short(problem)}" for problem in done["failed"].values())
 
     def _delete(self) -> None:
         pods = self._ask("pods")
@@ -133,12 +134,12 @@ class Soak:
         done = self._ask("pods-del", names=names, parallel=len(names))
         self._told.deleted += done["done"]
         # two deletions of one pod may meet: the second has nothing to do
-        reasons = {
-            f"DEL: {reason}": n
-            for reason, n in done["reasons"].items()
-            if not ("there is no pod" in reason or "known" in reason or "being deleted" in reason)
-        }
-        self._told.failures.update(reasons)
+        meeting = ("there is no pod", "being deleted already")
+        self._told.failures.update(
+            f"DEL: {_short(problem)}"
+            for problem in done["failed"].values()
+            if not any(words in problem for words in meeting)
+        )
 
     def _kill_agent(self) -> None:
         node, pause = self._draw.choice(self._nodes), self._draw.uniform(0, 2)
@@ -248,3 +249,9 @@ def _over(future: Future[None]) -> bool:
         return False
     future.result()
     return True
+
+
+def _short(problem: str) -> str:
+    """The agent's word for it, such as EniLimit; the whole text if there is none."""
+    typed = re.search(r": ([A-Z][A-Za-z0-9]+): ", problem)
+    return typed[1] if typed else problem
