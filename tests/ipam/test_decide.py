@@ -502,3 +502,21 @@ def test_the_numbers_add_up() -> None:
     assert (numbers.total, numbers.assigned, numbers.cooling, numbers.free) == (4, 3, 1, 0)
     assert (numbers.under_way, numbers.blocks_coming) == (1, 1)
     assert node.ipam.blocks(action.eni) == node.ipam.pool.blocks_of(action.eni)  # type: ignore[union-attr]
+
+
+def test_a_burst_takes_no_more_prefixes_than_the_node_may_have_pods() -> None:
+    node = Node(WarmTargets(warm_prefix=1), enis=3, slots=5, max_pods=110, kind=PD)
+    actions = plan(node, waiting=110)
+    assert sum(action.count for action in actions if isinstance(action, AssignAddresses | AttachEni)) == 7
+
+
+@pytest.mark.parametrize("reason", [Reason.EC2_ERROR, Reason.ENI_NOT_VISIBLE, Reason.EC2_UNREACHABLE])
+def test_an_add_waits_out_an_internal_error_of_ec2s(reason: Reason) -> None:
+    node = Node(WarmTargets(warm_ip=1), enis=1)
+    (action,) = plan(node)
+    fail(node, action, reason)
+    assert node.ipam.worth_waiting(node.now, 20.0)
+    for _ in range(6):
+        node.now += 61.0
+        fail(node, plan(node)[0], reason)
+    assert not node.ipam.worth_waiting(node.now, 20.0), "not for ever"

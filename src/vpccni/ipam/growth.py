@@ -14,6 +14,8 @@ from vpccni.ipam.values import BlockKind, SubnetId, SubnetOffer
 
 PASSING = frozenset({Reason.THROTTLED, Reason.EC2_UNREACHABLE})
 """Nothing is wrong with what was asked for: it is waited for, not asked for elsewhere."""
+TRIED_AGAIN = PASSING | {Reason.EC2_ERROR, Reason.ENI_NOT_VISIBLE}
+"""What may go well at the next try, within the time that an ADD waits (an internal error of EC2's, say)."""
 
 
 @dataclass(slots=True)
@@ -199,7 +201,7 @@ def _note_pause(growth: Growth, pause: Pause, now: float) -> None:
     refusal = Refusal(reason, f"{detail}; {again}" if detail else again)
     if refusal not in growth.paused:
         growth.paused.append(refusal)
-    if reason in PASSING:
+    if reason in TRIED_AGAIN:
         growth.resumes = min(pause.until, growth.resumes or pause.until)
 
 

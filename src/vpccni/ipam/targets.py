@@ -79,6 +79,12 @@ def shortage(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: Blo
     """
     if held.total >= limits.max_pods:
         return 0
+    # no more than the node may have pods, even if many wait at once
+    most = -(-(limits.max_pods - held.total) // kind.addresses)
+    return min(_missing(targets, limits, held, kind), most)
+
+
+def _missing(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: BlockKind) -> int:
     if targets.by_ip:
         return -(-_short_of_addresses(targets, held) // kind.addresses)
     if kind is BlockKind.PREFIX:
