@@ -74,6 +74,7 @@ class Ipam:
             limits, targets, kind, self.pool, Pauses(seed), placement or Placement(seed=seed), card=card
         )
         self._shrinking = Shrinking(self.state)
+        self._changed_at: dict[EniId, float] = {}
 
     # --- pods -----------------------------------------------------------------------------------------------
 
@@ -178,6 +179,8 @@ class Ipam:
         """
         self.pool.advance(now)
         self.state.under_way.end(outcome.action)
+        if isinstance(outcome.action, AssignAddresses | ReleaseAddresses):
+            self._changed_at[outcome.action.eni] = now
         match outcome:
             case Assigned(action, blocks):
                 self._gave(action, blocks)
@@ -199,6 +202,7 @@ class Ipam:
                 self.state.pauses.succeeded(DetachEni)
                 self.state.under_way.settle(action.eni)
                 self.state.full_enis.pop(action.eni, None)
+                self._changed_at.pop(action.eni, None)
                 self.pool.remove_eni(action.eni)
             case Failed(action, refusal):
                 self._failed(action, refusal, now)
@@ -304,6 +308,10 @@ class Ipam:
                 self.state.falling_back = Refusal(Reason.NO_FREE_PREFIX, detail)
             return
         self.state.pauses.failed(type(action), refusal, now)
+
+    def changed_at(self, eni: EniId) -> float:
+        """When EC2 last answered a change of ours to the ENI's addresses; long ago if never."""
+        return self._changed_at.get(eni, float("-inf"))
 
     # --- for the agent --------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.values import Eni, EniRole, SubnetId, SubnetOffer
+from vpccni.ipam.values import Eni, EniId, EniRole, SubnetId, SubnetOffer
 
 FRESH = 60.0
 """Seconds for which EC2's word on subnets is good enough to choose one for a new ENI."""
@@ -29,6 +29,8 @@ class Placement:
     excluded: frozenset[SubnetId] = frozenset()
     primary_for_pods: bool = True
     """False with custom networking."""
+    missing: frozenset[EniId] = frozenset()
+    """ENIs that somebody did not see any more where they should be: no pod gets an address of one meanwhile."""
     looked_at: float | None = None
 
     def found(self, offers: tuple[SubnetOffer, ...], excluded: frozenset[SubnetId], now: float) -> None:
@@ -61,6 +63,6 @@ class Placement:
 
     def gives_addresses(self, eni: Eni) -> bool:
         """Whether pods get addresses of the ENI."""
-        if eni.role is not EniRole.PLAIN or eni.subnet_id in self.excluded:
+        if eni.role is not EniRole.PLAIN or eni.subnet_id in self.excluded or eni.id in self.missing:
             return False
         return self.primary_for_pods or not eni.is_primary

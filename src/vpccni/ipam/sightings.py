@@ -1,0 +1,143 @@
+"""The node's ENIs as EC2 and instance metadata see them, compared with the pool (spec 6.8).
+
+Where a fact comes from decides what it may do. EC2's word changes the pool. Instance metadata lags behind EC2 by tens of
+seconds, and says at most that it is worth asking EC2. That something was not seen once proves nothing from either: an ENI
+that is not seen gives pods no more addresses, and is given up when it is not seen again some time later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from vpccni.ipam.cards import Cards
+from vpccni.ipam.reconcile import Differences, reconcile
+from vpccni.ipam.values import Assignment, AttachedEni, EniId
+
+SETTLED = 60.0
+"""Seconds after a change of ours in which metadata that says otherwise is taken for old (spec 6.8)."""
+GONE_AFTER = 8.0
+"""Seconds between the two looks that an ENI must be missing in: EC2's reads, too, may be old for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """EC2's view of the ENIs that are attached to this node and ours to use."""
+
+    attached: tuple[AttachedEni, ...]
+    unknown: tuple[str, ...] = ()
+    """ENIs of ours whose subnet nobody could tell: they are looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What became of a sighting."""
+
+    differences: tuple[tuple[EniId, Differences], ...] = ()
+    """Blocks of known ENIs that were not as we thought."""
+    adopt: tuple[AttachedEni, ...] = ()
+    """ENIs that the pool does not have: to be set up on the host, then added."""
+    missing: frozenset[EniId] = frozenset()
+    """Not seen: they give pods nothing until the next look."""
+    gone: tuple[tuple[EniId, tuple[Assignment, ...]], ...] = ()
+    """Given up, with the pods that had addresses on them."""
+
+
+@dataclass(slots=True)
+class Sightings:
+    """What was missing when. One per node."""
+
+    _missing_since: dict[EniId, float] = field(default_factory=dict)
+
+    def compare(self, cards: Cards, sighting: Sighting, now: float) -> Compared:
+        """Make the pools hold what EC2 says. The sighting must be younger than the last outcome of an action."""
+        seen = {entry.eni.id: entry for entry in sighting.attached}
+        held = {view.eni.id: view for pool in cards.pools for view in pool.pool.enis()}
+        differences: list[tuple[EniId, Differences]] = []
+        for eni in held.keys() & seen.keys():
+            self._missing_since.pop(eni, None)
+            found = reconcile(cards.of_eni(eni), seen[eni])
+            if found is not None and found != Differences():
+                differences.append((eni, found))
+        attaching = any(pool.state.under_way.attaching for pool in cards.pools)
+        # one that we are attaching is told of by the action's own outcome
+        adopt = () if attaching else tuple(e for e in sighting.attached if e.eni.id not in held)
+        unseen = [
+            eni
+            for eni, view in held.items()
+            if eni not in seen
+            and eni not in sighting.unknown
+            and not view.eni.is_primary
+            and cards.of_eni(eni).state.under_way.told(eni)
+        ]
+        gone = tuple(
+            (eni, self._give_up(cards, eni))
+            for eni in unseen
+            if now >= self._missing_since.setdefault(eni, now) + GONE_AFTER
+        )
+        missing = frozenset(unseen) - {eni for eni, _ in gone}
+        self._missing_since = {eni: at for eni, at in self._missing_since.items() if eni in missing}
+        _doubt(cards, missing)
+        return Compared(tuple(differences), adopt, missing, gone)
+
+    def device_gone(self, cards: Cards, eni: EniId, now: float) -> None:
+        """The kernel has lost the ENI's device: no pod may get an address of it until EC2 was asked."""
+        self._missing_since.setdefault(eni, now)
+        _doubt(cards, frozenset(self._missing_since))
+
+    @property
+    def anything_missing(self) -> bool:
+        """Whether another look is due soon."""
+        return bool(self._missing_since)
+
+    def _give_up(self, cards: Cards, eni: EniId) -> tuple[Assignment, ...]:
+        ipam = cards.of_eni(eni)
+        ipam.state.under_way.settle(eni)
+        ipam.state.full_enis.pop(eni, None)
+        return ipam.pool.remove_eni(eni, force=True)
+
+
+def adopt(cards: Cards, entry: AttachedEni, now: float) -> tuple[Assignment, ...]:
+    """Take an ENI in that is set up on the host; returns the assignments that turned out to be on it.
+
+    A restart keeps a live pod's address on trust, on an ENI of its subnet, if nobody could tell which one holds it.
+    """
+    ipam = next((p for p in cards.pools if p.state.card == entry.eni.network_card), cards.default)
+    moved: list[Assignment] = []
+    for block in entry.blocks:
+        for view in ipam.pool.enis():
+            on_trust = [b for b in ipam.blocks(view.eni.id) if b.network.subnet_of(block.network)]
+            moved += [a for b in on_trust for a in ipam.pool.remove_block(view.eni.id, b, force=True)]
+    ipam.add_attached(entry, now)
+    return tuple(ipam.pool.restore(assignment) for assignment in moved)
+
+
+def agrees(cards: Cards, metadata: Iterable[AttachedEni], now: float) -> bool:
+    """Whether instance metadata says what the pools hold, what was changed lately left aside. False: ask EC2."""
+    told = {entry.eni.id: frozenset(entry.blocks) for entry in metadata}
+    held = {view.eni.id: view for pool in cards.pools for view in pool.pool.enis()}
+    for eni, view in held.items():
+        ipam = cards.of_eni(eni)
+        if ipam.state.under_way.on(eni) is not None or now < max(ipam.changed_at(eni), view.since) + SETTLED:
+            continue
+        if told.get(eni) != frozenset(ipam.blocks(eni)):
+            return False
+    # what is not ours is not in the pool: only what looks new matters, and that is for the caller to know
+    return True
+
+
+def new_to(cards: Cards, metadata: Iterable[AttachedEni], not_ours: frozenset[EniId]) -> bool:
+    """Whether metadata tells of an ENI that nobody knows."""
+    if any(pool.state.under_way.attaching for pool in cards.pools):
+        return False
+    return any(
+        entry.eni.id not in not_ours and not any(pool.pool.has_eni(entry.eni.id) for pool in cards.pools)
+        for entry in metadata
+    )
+
+
+def _doubt(cards: Cards, missing: frozenset[EniId]) -> None:
+    for pool in cards.pools:
+        if pool.state.placement.missing != missing:
+            pool.state.placement.missing = missing
+            pool.judge_enis()
