@@ -12,6 +12,7 @@ from vpccni.aws.budget import CallBudget
 from vpccni.aws.call_log import CallLog
 from vpccni.aws.client import Ec2Client
 from vpccni.aws.errors import NO_SUCH_ENI, Ec2Error, failure
+from vpccni.aws.tags import CLUSTER, INSTANCE
 from vpccni.aws.values import (
     CreatedEni,
     DescribedEni,
@@ -23,6 +24,9 @@ from vpccni.ipam.limits import InstanceLimits, from_describe
 from vpccni.ipam.values import Block, BlockKind, EniId, SubnetId
 
 __all__ = ["Ec2", "NewEni"]
+
+PAGE = 1000
+"""ENIs in one answer (spec 6.9)."""
 
 
 class Ec2:
@@ -154,17 +158,36 @@ class Ec2:
     def describe_subnets(self, vpc: str, zone: str) -> tuple[DescribedSubnet, ...]:
         """The subnets of a VPC in one zone, those with the most free addresses first (spec 6.11). Raises Ec2Error."""
         filters = [_filter("vpc-id", [vpc]), _filter("availability-zone", [zone])]
-        found = (
-            DescribedSubnet(
-                id=SubnetId(item["SubnetId"]),
-                cidr=IPv4Network(item["CidrBlock"]),
-                zone=item["AvailabilityZone"],
-                free_addresses=item["AvailableIpAddressCount"],
-                tags=_tags(item.get("Tags", ())),
-            )
-            for item in self._client.pages("DescribeSubnets", "Subnets", {"Filters": filters})
-        )
+        found = map(_subnet, self._client.pages("DescribeSubnets", "Subnets", {"Filters": filters}))
         return tuple(sorted(found, key=lambda subnet: (-subnet.free_addresses, subnet.id)))
+
+    def describe_subnet(self, subnet: SubnetId) -> DescribedSubnet:
+        """One subnet, wherever it is. Raises Ec2Error."""
+        answer = self._client.call("DescribeSubnets", {"SubnetIds": [subnet]}, subject=subnet, subnet=subnet)
+        return _subnet(answer["Subnets"][0])
+
+    def stray_enis(self, vpc: str, cluster: str) -> tuple[DescribedEni, ...]:
+        """ENIs of our making in the VPC that are attached to nothing (spec 6.9). Raises Ec2Error."""
+        filters = [
+            _filter("tag-key", [INSTANCE]),
+            _filter("status", ["available"]),
+            _filter("vpc-id", [vpc]),
+            *([_filter(f"tag:{CLUSTER}", [cluster])] if cluster else []),
+        ]
+        items = self._client.pages(
+            "DescribeNetworkInterfaces", "NetworkInterfaces", {"Filters": filters, "MaxResults": PAGE}
+        )
+        return tuple(map(_described, items))
+
+    def tag(self, eni: EniId, tags: Iterable[tuple[str, str]]) -> None:
+        """Add tags, or change them. Raises Ec2Error."""
+        said = [{"Key": key, "Value": value} for key, value in sorted(tags)]
+        self._client.call("CreateTags", {"Resources": [eni], "Tags": said}, subject=eni)
+
+    def set_groups(self, eni: EniId, groups: Sequence[str]) -> None:
+        """The ENI's security groups, all of them. Raises Ec2Error."""
+        said = {"NetworkInterfaceId": eni, "Groups": list(groups)}
+        self._client.call("ModifyNetworkInterfaceAttribute", said, subject=eni)
 
     def instance_limits(self, instance_type: str) -> InstanceLimits:
         """The limits of a type that our data file does not know. Raises Ec2Error."""
@@ -192,6 +215,16 @@ def _blocks(addresses: Iterable[str], prefixes: Iterable[Mapping[str, str]]) -> 
 
 def _secondary(eni: Mapping[str, Any]) -> Iterable[str]:
     return (a["PrivateIpAddress"] for a in eni.get("PrivateIpAddresses", ()) if not a.get("Primary"))
+
+
+def _subnet(item: Mapping[str, Any]) -> DescribedSubnet:
+    return DescribedSubnet(
+        id=SubnetId(item["SubnetId"]),
+        cidr=IPv4Network(item["CidrBlock"]),
+        zone=item["AvailabilityZone"],
+        free_addresses=item["AvailableIpAddressCount"],
+        tags=_tags(item.get("Tags", ())),
+    )
 
 
 def _described(item: Mapping[str, Any]) -> DescribedEni:

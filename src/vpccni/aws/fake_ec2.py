@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.aws.errors import NO_SUCH_ENI, NOT_ENOUGH, Ec2Error, failure, unreachable
+from vpccni.aws.tags import CLUSTER, INSTANCE
 from vpccni.aws.values import (
     AVAILABLE,
     CreatedEni,
@@ -202,6 +203,41 @@ class FakeEc2:
             for s, cidr in self.subnets.items()
         ]
         return tuple(sorted((s for s in found if s.zone == zone), key=lambda s: (-s.free_addresses, s.id)))
+
+    def describe_subnet(self, subnet: SubnetId) -> DescribedSubnet:
+        """One subnet. Raises Ec2Error."""
+        action = "DescribeSubnets"
+        self._end(action, self._begin(action))
+        if subnet not in self.subnets:
+            unknown = f"The subnet ID '{subnet}' does not exist"
+            raise failure(action, "InvalidSubnetID.NotFound", unknown, subject=subnet, subnet=subnet)
+        free = len(list(self._free(subnet)))
+        return DescribedSubnet(
+            subnet, self.subnets[subnet], self._zone, free, self.subnet_tags.get(subnet, {})
+        )
+
+    def stray_enis(self, vpc: str, cluster: str) -> tuple[DescribedEni, ...]:  # noqa: ARG002 -- there is one VPC
+        """ENIs of our making that are attached to nothing. Raises Ec2Error."""
+        self._end("DescribeNetworkInterfaces", self._begin("DescribeNetworkInterfaces"))
+        return tuple(
+            eni
+            for eni in self.enis.values()
+            if eni.status == AVAILABLE and INSTANCE in eni.tags and cluster in {"", eni.tags.get(CLUSTER)}
+        )
+
+    def tag(self, eni: EniId, tags: Iterable[tuple[str, str]]) -> None:
+        """Add tags, or change them. Raises Ec2Error."""
+        trouble = self._begin("CreateTags")
+        found = self._eni("CreateTags", eni)
+        self.enis[eni] = replace(found, tags={**found.tags, **dict(tags)})
+        self._end("CreateTags", trouble)
+
+    def set_groups(self, eni: EniId, groups: Sequence[str]) -> None:
+        """The ENI's security groups, all of them. Raises Ec2Error."""
+        action = "ModifyNetworkInterfaceAttribute"
+        trouble = self._begin(action)
+        self.enis[eni] = replace(self._eni(action, eni), groups=tuple(groups))
+        self._end(action, trouble)
 
     def instance_limits(self, instance_type: str) -> InstanceLimits:
         """What a type can hold; the types are those of our table. Raises Ec2Error."""

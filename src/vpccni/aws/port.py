@@ -7,7 +7,7 @@ from typing import Protocol
 
 from vpccni.aws.values import CreatedEni, DescribedEni, DescribedSubnet, NewEni
 from vpccni.ipam.limits import InstanceLimits
-from vpccni.ipam.values import Block, BlockKind, EniId
+from vpccni.ipam.values import Block, BlockKind, EniId, SubnetId
 
 
 class Ec2Port(Protocol):
@@ -41,6 +41,18 @@ class Ec2Port(Protocol):
 
     def describe_subnets(self, vpc: str, zone: str) -> tuple[DescribedSubnet, ...]:
         """The subnets of a VPC in one zone, those with the most free addresses first."""
+
+    def describe_subnet(self, subnet: SubnetId) -> DescribedSubnet:
+        """One subnet, wherever it is."""
+
+    def stray_enis(self, vpc: str, cluster: str) -> tuple[DescribedEni, ...]:
+        """ENIs of our making in the VPC that are attached to nothing."""
+
+    def tag(self, eni: EniId, tags: Iterable[tuple[str, str]]) -> None:
+        """Add tags, or change them."""
+
+    def set_groups(self, eni: EniId, groups: Sequence[str]) -> None:
+        """The ENI's security groups, all of them."""
 
     def instance_limits(self, instance_type: str) -> InstanceLimits:
         """What a type can hold."""

@@ -49,10 +49,17 @@ class Sightings:
 
     _missing_since: dict[EniId, float] = field(default_factory=dict)
 
-    def compare(self, cards: Cards, sighting: Sighting, now: float) -> Compared:
-        """Make the pools hold what EC2 says. The sighting must be younger than the last outcome of an action."""
+    def compare(
+        self, cards: Cards, sighting: Sighting, now: float, asked_at: float | None = None
+    ) -> Compared:
+        """Make the pools hold what EC2 said to a question of `asked_at`: what we changed since then is let be."""
         seen = {entry.eni.id: entry for entry in sighting.attached}
-        held = {view.eni.id: view for pool in cards.pools for view in pool.pool.enis()}
+        everything = {view.eni.id: view for pool in cards.pools for view in pool.pool.enis()}
+        held = {
+            eni: view
+            for eni, view in everything.items()
+            if asked_at is None or max(cards.of_eni(eni).changed_at(eni), view.since) < asked_at
+        }
         differences: list[tuple[EniId, Differences]] = []
         for eni in held.keys() & seen.keys():
             self._missing_since.pop(eni, None)
@@ -61,7 +68,7 @@ class Sightings:
                 differences.append((eni, found))
         attaching = any(pool.state.under_way.attaching for pool in cards.pools)
         # one that we are attaching is told of by the action's own outcome
-        adopt = () if attaching else tuple(e for e in sighting.attached if e.eni.id not in held)
+        adopt = () if attaching else tuple(e for e in sighting.attached if e.eni.id not in everything)
         unseen = [
             eni
             for eni, view in held.items()
