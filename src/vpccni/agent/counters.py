@@ -17,5 +17,9 @@ class Counters:
     """By the original's reasons: PodDeleted, SetupNSFailed."""
     refused: Counter[Reason] = field(default_factory=Counter)
     """ADDs that got no address, by reason."""
+    lost_enis: int = 0
+    """ENIs that were taken away behind our back."""
+    lost_addresses: int = 0
+    """Pods' addresses that went with them."""
     failed_actions: Counter[tuple[str, Reason]] = field(default_factory=Counter)
     """Pool actions that came to nothing: by kind and reason."""

@@ -32,14 +32,20 @@ from vpccni.ipam.actions import Action, Attached, Detached, Failed, Outcome
 from vpccni.ipam.cards import Cards, assign_on
 from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
 from vpccni.ipam.decide import Ipam
+from vpccni.ipam.found import found_key
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.sightings import adopt
 from vpccni.ipam.under_way import NotUnderWayError
-from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Interface, Pod, SandboxKey
-from vpccni.linux.names import interface_name
+from vpccni.ipam.values import Assignment, AttachedEni, Cooling, Eni, EniId, Interface, Pod, SandboxKey
+from vpccni.linux.names import host_veth, interface_name
 
 log = logging.getLogger(__name__)
 
+UNDERSTOOD = frozenset(
+    {Reason.SUBNET_FULL, Reason.NO_FREE_PREFIX, Reason.THROTTLED, Reason.NOT_AUTHORISED, Reason.ENI_LIMIT}
+)
+"""Refusals that tell nothing new of the node's ENIs."""
 PATIENCE = 20.0
 """Seconds that an ADD waits for addresses that are on their way; EC2 needs 1-10 to create and attach an ENI."""
 
@@ -55,6 +61,9 @@ class Host(Protocol):
 
     async def unwire(self, pod: Pod, assignment: Assignment, eni: Eni | None, *, keep_link: bool) -> None:
         """Take the pod's rules, route and (unless `keep_link`) its link away."""
+
+    async def mend(self, assignment: Assignment, eni: Eni) -> None:
+        """The pod's route and rules lead by this ENI."""
 
     async def check(
         self, request: PluginRequest, call: CniCall, assignment: Assignment, eni: Eni
@@ -123,6 +132,8 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.doubted: Callable[[], None] = lambda: None
+        """Told when EC2 did not do what we thought it would: the pools should be compared with it."""
         self.has_addresses = asyncio.Event()
         """Set once the pool has held an address for pods: the node can run some."""
 
@@ -133,6 +144,8 @@ class Agent:
         self.counters.adds += 1
         async with self._turns.of(call.pod):
             self._added(call)
+            for before in self._found(call):  # the pod's new sandbox takes the veth's name over
+                await self._give_back(before, "PodDeleted")
             assignments = await self._take(call)
             connected: list[Connected] = []
             try:
@@ -163,7 +176,7 @@ class Agent:
     async def delete(self, call: CniCall) -> bytes:
         """Disconnect the sandbox and let its addresses cool. What is not there (any more) is fine."""
         async with self._turns.of(call.pod):
-            assignments = self._find(call.key)
+            assignments = self._find(call.key) or self._found(call)
             if not assignments:
                 await self._delete_unknown(call)
                 return b""
@@ -251,6 +264,11 @@ class Agent:
         """What the sandbox has; assignments from before the CNI's own checkpoint go by another key (spec 6.3)."""
         migrated = SandboxKey(MIGRATED_NETWORK, key.container_id, MIGRATED_INTERFACE)
         return self.cards.find(key) or self.cards.find(migrated)
+
+    def _found(self, call: CniCall) -> tuple[Assignment, ...]:
+        """What the host showed of this pod when no checkpoint told of it."""
+        names = (host_veth(call.veth_prefix, call.pod, number) for number in range(len(self.cards.pools)))
+        return tuple(a for name in names for a in self.cards.find(found_key(name)))
 
     async def _take(self, call: CniCall) -> tuple[Assignment, ...]:
         """An address for each interface, written down; waits a bounded time for what is on its way."""
@@ -410,6 +428,8 @@ class Agent:
             kind = type(outcome.action).__name__
             self.counters.failed_actions[kind, outcome.refusal.reason] += 1
             log.warning("pool: %s failed: %s. %s", kind, outcome.refusal, outcome.refusal.reason.advice)
+            if outcome.refusal.reason not in UNDERSTOOD:
+                self.doubted()
         if not isinstance(outcome, Failed):
             log.info("pool: done: %s", outcome)
         try:
@@ -419,6 +439,33 @@ class Agent:
             log.exception("EC2 did what the pool cannot follow: %s", outcome)
         self._wake()
         self.kick()
+
+    # --- what others did to the node's ENIs -------------------------------------------------------------------
+
+    async def adopt(self, entry: AttachedEni) -> None:
+        """Take in an ENI that is set up on the host; pods that turn out to be on it have their rules mended."""
+        self.enis[entry.eni.id] = entry.eni
+        moved = adopt(self.cards, entry, self._clock())
+        for assignment in moved:
+            try:
+                await self._host.mend(assignment, entry.eni)
+            except HostError as error:
+                log.error("pod %s is on %s, and its rules are not: %s", assignment.pod, entry.eni.id, error)
+        self._wake()
+        self.kick()
+
+    async def lose(self, eni_id: EniId, pods: tuple[Assignment, ...]) -> None:
+        """An ENI was given up; the pods' addresses on it went with it."""
+        self.counters.lost_enis += 1
+        self.counters.lost_addresses += len(pods)
+        eni = self.enis.pop(eni_id, None)
+        for assignment in pods:
+            card = eni.network_card if eni is not None and eni.network_card in self._stores else 0
+            cooling = Cooling(assignment.address, self._clock() + self.ipam.pool.cooldown)
+            try:
+                await self._stores[card].append(TakenBack(assignment.key, cooling))
+            except OSError as error:
+                log.error("that %s was lost is not on disk: %s", assignment.address, error)
 
     async def stop(self) -> None:
         """Begin nothing new and let what is under way with EC2 end, so that no half-made ENI is left."""

@@ -107,7 +107,7 @@ class Ipam:
         EC2 is being asked for some, or would be at once, or will be, or one cools, for at most `patience` more.
         """
         self.pool.advance(now)
-        if self.state.under_way.growing:
+        if self.state.under_way.growing or self.state.under_way.finding_subnets:
             return True
         growth = grow(self.state, now, 1)
         if growth.actions or growth.busy:

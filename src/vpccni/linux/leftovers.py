@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
-from vpccni.linux.graveyard import bury
+from vpccni.linux.graveyard import REAPED, bury
 from vpccni.linux.links import Link, links, set_link
-from vpccni.linux.names import is_host_veth
+from vpccni.linux.names import HASH_DIGITS, HOST_VETH, is_host_veth
 from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import Rule, add_missing_rule, listing
@@ -72,9 +72,16 @@ def _keep(
     return changes
 
 
-def leftovers(netlink: Netlink, veth_prefix: str, live: Iterable[PodWiring]) -> Leftovers:
-    """Pod rules, pod routes and host veths of nobody alive. Whatever has not exactly our shape is a stranger's."""
-    wirings = list(live)
+def leftovers(
+    netlink: Netlink, veth_prefix: str, live: Iterable[PodWiring], spared: Iterable[PodWiring] = ()
+) -> Leftovers:
+    """Pod rules, pod routes and host veths of nobody alive. Whatever has not exactly our shape is a stranger's.
+
+    Of the `spared` all is kept as it is, whatever table their rules lead to: nobody could tell which ENI they are on.
+    """
+    untouched = list(spared)
+    wirings = [*live, *untouched]
+    hands_off = {wiring.address for wiring in untouched}
     addresses = {IPv4Network(wiring.address) for wiring in wirings}
     kept = {rule for wiring in wirings for rule in host_rules(wiring)}
     names = {wiring.host_veth for wiring in wirings}
@@ -83,7 +90,10 @@ def leftovers(netlink: Netlink, veth_prefix: str, live: Iterable[PodWiring]) -> 
         rules=tuple(
             entry.rule
             for entry in listing(netlink)
-            if entry.whole and _is_pod_rule(entry.rule) and entry.rule not in kept
+            if entry.whole
+            and _is_pod_rule(entry.rule)
+            and entry.rule not in kept
+            and pod_of(entry.rule) not in hands_off
         ),
         routes=tuple(
             route
@@ -105,9 +115,22 @@ def remove_leftovers(netlink: Netlink, found: Leftovers) -> list[str]:
     return changes
 
 
-def pod_links(netlink: Netlink, veth_prefix: str) -> frozenset[str]:
-    """The names of the host veths that are there."""
-    return frozenset(link.name for link in links(netlink) if is_host_veth(veth_prefix, link.name))
+def pod_links(netlink: Netlink) -> dict[str, str]:
+    """The host veths that are there: their names by the digits that name the pod, whatever their prefix (spec 6.4)."""
+    present = [link for link in links(netlink) if link.group != REAPED]
+    return {link.name[-HASH_DIGITS:]: link.name for link in present if HOST_VETH.fullmatch(link.name)}
+
+
+def connected(netlink: Netlink) -> dict[str, IPv4Address]:
+    """The address that is routed to each host veth, by the veth's name."""
+    names = {link.index: link.name for link in links(netlink) if link.group != REAPED and link.up}
+    return {
+        names[route.index]: route.destination.network_address
+        for route in routes(netlink, MAIN_TABLE)
+        if route.destination is not None
+        and _is_pod_route(route)
+        and HOST_VETH.fullmatch(names.get(route.index, ""))
+    }
 
 
 def _is_pod_route(route: Route) -> bool:
