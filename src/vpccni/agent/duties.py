@@ -22,6 +22,7 @@ from vpccni.agent.security_groups import SecurityGroups
 from vpccni.agent.settings import Settings
 from vpccni.agent.threads import Threads
 from vpccni.aws.imds import Imds, NodeFacts, attached_enis, node_facts
+from vpccni.linux.link_watch import LinkWatch
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Duties:
             may_tag=settings.provisioning,
             learn=lambda seen: self._groups.learn(dict(seen.groups)),
         )
+        self._links = LinkWatch(self._device_gone, self.reconciler.ask)
         self._groups = SecurityGroups(
             cloud,
             self._read_groups,
@@ -71,11 +73,21 @@ class Duties:
             self._threads,
         )
 
+    def _device_gone(self, mac: str) -> None:
+        for eni in self._agent.enis.values():
+            if eni.mac == mac and not eni.is_primary:
+                log.warning("the device of %s has gone", eni.id)
+                self.reconciler.device_gone(eni.id)
+
     async def start(self, seen: NodeEnis | None) -> None:
         """Begin; `seen` is what EC2 said at the start, if it was asked."""
         if seen is not None:
             await self.reconciler.take_in(seen, self._clock())
         self._agent.doubted = self.reconciler.ask
+        try:
+            self._links.start()
+        except OSError as error:
+            log.error("devices that go are noticed late: %s", error)
         self._begin(self.reconciler.run())
         self._begin(every(FACTS_EVERY, "reading the VPC's CIDRs", self._follow_facts))
         settings = self._settings
@@ -91,6 +103,7 @@ class Duties:
         """End them all."""
         for task in self._tasks:
             task.cancel()
+        self._links.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._threads.close()
 
