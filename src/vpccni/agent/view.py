@@ -1,0 +1,454 @@
+"""The agent's state for people and programs, as plain values: what /v2/ shows and `vpc-cni status` reads.
+
+Pure functions from the pool to values. They are called in the loop's thread, which owns the pool; the values may go
+anywhere. `to_plain` makes JSON of any of them: times in RFC 3339, enums by value.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from vpccni.agent.decisions import Decisions, Note
+from vpccni.agent.readiness import Readiness, of_pool
+from vpccni.agent.telling import action_words, targets_words
+from vpccni.aws.budget import Level
+from vpccni.ipam.actions import Action, DetachEni, ReleaseAddresses
+from vpccni.ipam.decide import Ipam
+from vpccni.ipam.growth import grow
+from vpccni.ipam.pool import EniView
+from vpccni.ipam.reasons import Refusal
+from vpccni.ipam.targets import shortage, surplus
+from vpccni.ipam.values import Block, EniId
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A refusal, with what a person can do about it."""
+
+    reason: str
+    detail: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStatus:
+    """One block of an ENI."""
+
+    block: str
+    kind: str
+    """secondary-ip or prefix."""
+    assigned: int
+    cooling: int
+    free: int
+    leaving: bool
+    """On its way back to EC2: no pod gets an address of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EniStatus:
+    """One ENI of the pool."""
+
+    id: str
+    mac: str
+    role: str
+    primary: bool
+    device_index: int
+    network_card: int
+    subnet: str
+    subnet_cidr: str
+    address: str
+    route_table: int
+    since: datetime
+    """When the agent took it into the pool."""
+    gives_addresses: bool
+    slots_used: int
+    slots: int
+    total: int
+    assigned: int
+    cooling: int
+    free: int
+    under_way: str | None
+    called_full: Blocker | None
+    """EC2 called it full though there is room by our count."""
+    content: tuple[SlotStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsStatus:
+    """The settings, and what they make of the pool as it is."""
+
+    mode: str
+    """prefix or secondary-ip: what the pool is made of when it can."""
+    warm_eni: int
+    warm_ip: int
+    minimum_ip: int
+    warm_prefix: int
+    in_force: str
+    """Which of them count, in words."""
+    short: int
+    """Blocks that are missing and not on their way."""
+    surplus: int
+    """Blocks that are too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolNumbers:
+    """Addresses of all ENIs, those that give pods none included."""
+
+    total: int
+    assigned: int
+    cooling: int
+    free: int
+    """Those that a pod could get now: on usable ENIs."""
+    leaving: int
+    coming: int
+    """Blocks that EC2 has been asked for."""
+    enis: int
+    most_enis: int
+    slots_per_eni: int
+    max_pods: int
+    shortest_reuse: float | None
+    """Seconds between a release and the next assignment of the same address: the shortest there was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """What happens next, and when."""
+
+    what: str
+    at: datetime | None
+    """None: at once, or as soon as something else happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """One network card's pool."""
+
+    network_card: int
+    numbers: PoolNumbers
+    targets: TargetsStatus
+    under_way: tuple[str, ...]
+    next: Upcoming | None
+    """None: nothing will, unless pods come or go."""
+    blocker: Blocker | None
+    """Why the targets are not met, or why an ADD would be refused."""
+    enis: tuple[EniStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """One EC2 action's share of the account's call rate."""
+
+    action: str
+    tokens: float
+    size: float
+    refill: float
+    pace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something the agent was told."""
+
+    name: str
+    age: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessStatus:
+    """What /readyz answers."""
+
+    condition: str
+    ready: bool
+    phase: str
+    because: tuple[Blocker, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything at a glance."""
+
+    version: str
+    node: str
+    at: datetime
+    readiness: ReadinessStatus
+    pools: tuple[PoolStatus, ...]
+    budget: tuple[BudgetStatus, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PodStatus:
+    """A pod's address. Container IDs are left out, as the original leaves them out (spec 8.1)."""
+
+    namespace: str
+    name: str
+    network: str
+    address: str
+    eni: str
+    assigned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionStatus:
+    """One line of what was decided, what for and why."""
+
+    at: datetime
+    kind: str
+    what: str
+    why: str
+    times: int
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileStatus:
+    """What the last comparison of one ENI with EC2 found."""
+
+    eni: str
+    at: datetime
+    skipped: bool
+    """EC2 was changing the ENI for us, so nothing was compared."""
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    held_elsewhere: tuple[str, ...]
+    pods_without_address: tuple[str, ...]
+    """Pods on addresses that EC2 says the ENI does not hold."""
+
+
+def pool_status(ipam: Ipam, now: float) -> PoolStatus:
+    """One pool, as it is."""
+    state = ipam.state
+    growth = grow(state, now, 0)
+    held = state.holdings()
+    enis = eni_statuses(ipam)
+    blocker = ipam.shortfall(now)
+    if blocker is None and not ipam.can_assign(now):
+        blocker = ipam.refusal(now)
+    numbers = PoolNumbers(
+        total=sum(e.total for e in enis),
+        assigned=sum(e.assigned for e in enis),
+        cooling=sum(e.cooling for e in enis),
+        free=sum(ipam.pool.tally(kind).free for kind in state.kinds),
+        leaving=sum(len(blocks) for blocks in leaving_blocks(ipam).values()),
+        coming=state.under_way.blocks,
+        enis=ipam.pool.eni_count,
+        most_enis=state.most_enis,
+        slots_per_eni=state.limits.slots_per_eni,
+        max_pods=state.limits.max_pods,
+        shortest_reuse=ipam.pool.shortest_reuse,
+    )
+    targets = TargetsStatus(
+        mode=_kind_word(state.kind),
+        warm_eni=state.targets.warm_eni,
+        warm_ip=state.targets.warm_ip,
+        minimum_ip=state.targets.minimum_ip,
+        warm_prefix=state.targets.warm_prefix,
+        in_force=targets_words(state),
+        short=max(shortage(state.targets, state.limits, held, state.kind), 0),
+        surplus=surplus(state.targets, state.limits, held, state.kind),
+    )
+    asked = under_way(ipam)
+    return PoolStatus(
+        network_card=state.card,
+        numbers=numbers,
+        targets=targets,
+        under_way=tuple(action_words(action) for action in asked),
+        next=upcoming(ipam, growth.actions, now),
+        blocker=_blocker(blocker),
+        enis=enis,
+    )
+
+
+def under_way(ipam: Ipam) -> tuple[Action, ...]:
+    """What EC2 has not answered, and what must be begun again because nobody knows what became of it."""
+    asked = ipam.state.under_way.asked
+    return (*asked, *(a for a in ipam.state.under_way.in_doubt if a not in asked))
+
+
+def upcoming(ipam: Ipam, wanted: list[Action], now: float) -> Upcoming | None:
+    """What the pool will do, or what it waits for."""
+    state = ipam.state
+    if wanted:
+        return Upcoming(action_words(wanted[0]), None)
+    at = ipam.next_event(now)
+    if at is None:
+        return None
+    named = (
+        (ipam.pool.next_free_at(), "a cooling address becomes free"),
+        (state.pauses.next_end(now), "EC2 may be asked again after a refusal"),
+        (state.placement.due_at(), "EC2 is asked about the subnets"),
+    )
+    what = next(
+        (words for time, words in named if time == at), "it is looked at what can be given back to EC2"
+    )
+    return Upcoming(what, moment(at))
+
+
+def eni_statuses(ipam: Ipam) -> tuple[EniStatus, ...]:
+    """Every ENI of the pool with its slots."""
+    assigned, cooling = _by_network(ipam)
+    leaving = leaving_blocks(ipam)
+    return tuple(_eni(ipam, view, assigned, cooling, leaving[view.eni.id]) for view in ipam.pool.enis())
+
+
+def leaving_blocks(ipam: Ipam) -> Mapping[EniId, frozenset[Block]]:
+    """What is on its way back to EC2, by ENI."""
+    leaving: dict[EniId, frozenset[Block]] = defaultdict(frozenset)
+    for view in ipam.pool.enis():
+        doing = ipam.state.under_way.on(view.eni.id)
+        if isinstance(doing, ReleaseAddresses):
+            leaving[view.eni.id] = frozenset(doing.blocks)
+        elif isinstance(doing, DetachEni):
+            leaving[view.eni.id] = frozenset(ipam.pool.blocks_of(view.eni.id))
+    return leaving
+
+
+def readiness(ipams: Iterable[Ipam], decisions: Decisions, now: float) -> Readiness:
+    """The node's, judged by the pool of its first network card: that serves every pod."""
+    return of_pool(next(iter(ipams)), decisions.failing, now)
+
+
+def readiness_status(readiness: Readiness) -> ReadinessStatus:
+    """For people."""
+    because = tuple(blocker for r in readiness.because if (blocker := _blocker(r)) is not None)
+    return ReadinessStatus(readiness.condition.value, readiness.ready, readiness.phase, because)
+
+
+def pods(ipams: Iterable[Ipam]) -> tuple[PodStatus, ...]:
+    """Every pod with an address, the oldest first."""
+    return tuple(
+        PodStatus(a.pod.namespace, a.pod.name, a.key.network, str(a.address), a.eni, moment(a.assigned_at))
+        for ipam in ipams
+        for a in ipam.pool.assignments()
+    )
+
+
+def decision_statuses(decisions: Decisions) -> tuple[DecisionStatus, ...]:
+    """What the ring holds, the oldest first."""
+    return tuple(_decision(note) for note in decisions.notes())
+
+
+def reconcile_statuses(decisions: Decisions) -> tuple[ReconcileStatus, ...]:
+    """The last result for each ENI."""
+    found = []
+    for eni, result in sorted(decisions.reconciled.items()):
+        seen = result.differences
+        found.append(
+            ReconcileStatus(
+                eni=eni,
+                at=moment(result.at),
+                skipped=seen is None,
+                added=tuple(map(str, seen.added)) if seen else (),
+                removed=tuple(map(str, seen.removed)) if seen else (),
+                held_elsewhere=tuple(map(str, seen.held_elsewhere)) if seen else (),
+                pods_without_address=tuple(f"{a.pod} ({a.address})" for a in seen.still_used) if seen else (),
+            )
+        )
+    return tuple(found)
+
+
+def budget_statuses(levels: Mapping[str, Level]) -> tuple[BudgetStatus, ...]:
+    """By action."""
+    return tuple(
+        BudgetStatus(action, round(level.tokens, 3), level.size, level.refill, level.pace)
+        for action, level in sorted(levels.items())
+    )
+
+
+def moment(seconds: float) -> datetime:
+    """The agent's clock as a time of the day."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def to_plain(value: Any) -> Any:
+    """What `json.dumps` takes."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    return value
+
+
+def _eni(
+    ipam: Ipam,
+    view: EniView,
+    assigned: Mapping[IPv4Network, int],
+    cooling: Mapping[IPv4Network, int],
+    leaving: frozenset[Block],
+) -> EniStatus:
+    eni = view.eni
+    doing = ipam.state.under_way.on(eni.id)
+    return EniStatus(
+        id=eni.id,
+        mac=eni.mac,
+        role=eni.role.value,
+        primary=eni.is_primary,
+        device_index=eni.device_index,
+        network_card=eni.network_card,
+        subnet=eni.subnet_id,
+        subnet_cidr=str(eni.subnet_cidr),
+        address=str(eni.primary_address),
+        route_table=eni.route_table,
+        since=moment(view.since),
+        gives_addresses=view.usable,
+        slots_used=view.blocks,
+        slots=ipam.state.limits.slots_per_eni,
+        total=view.total,
+        assigned=view.assigned,
+        cooling=view.cooling,
+        free=view.free,
+        under_way=action_words(doing) if doing is not None else None,
+        called_full=_blocker(ipam.state.full_enis.get(eni.id)),
+        content=tuple(
+            _slot(block, assigned[block.network], cooling[block.network], leaving=block in leaving)
+            for block in sorted(ipam.pool.blocks_of(eni.id), key=lambda block: block.network)
+        ),
+    )
+
+
+def _slot(block: Block, assigned: int, cooling: int, *, leaving: bool) -> SlotStatus:
+    free = 0 if leaving else block.kind.addresses - assigned - cooling
+    return SlotStatus(str(block), _kind_word(block.kind), assigned, cooling, free, leaving)
+
+
+def _by_network(ipam: Ipam) -> tuple[Counter[IPv4Network], Counter[IPv4Network]]:
+    """How many addresses of each block are assigned, and how many cool."""
+    homes = {block.network for view in ipam.pool.enis() for block in ipam.pool.blocks_of(view.eni.id)}
+
+    def count(addresses: Iterable[IPv4Address]) -> Counter[IPv4Network]:
+        found: Counter[IPv4Network] = Counter()
+        for address in addresses:
+            single = IPv4Network((address, 32))
+            found[single if single in homes else single.supernet(new_prefix=28)] += 1
+        return found
+
+    return count(a.address for a in ipam.pool.assignments()), count(c.address for c in ipam.pool.cooling())
+
+
+def _decision(note: Note) -> DecisionStatus:
+    last_at = None if note.last_at is None else moment(note.last_at)
+    return DecisionStatus(moment(note.at), note.kind.value, note.what, note.why, note.times, last_at)
+
+
+def _blocker(refusal: Refusal | None) -> Blocker | None:
+    if refusal is None:
+        return None
+    return Blocker(refusal.reason.value, refusal.detail, refusal.reason.advice)
+
+
+def _kind_word(kind: enum.Enum) -> str:
+    return kind.name.lower().replace("_", "-")
