@@ -60,6 +60,8 @@ class Counters:
     force_removed_addresses: int = 0
     """Taken out of the pool though pods had them: EC2 took them away."""
     pod_eni_errors: Counter[str] = field(default_factory=Counter)
+    aws_utils_errors: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What went wrong with AWS beside calls to EC2: by what was asked for and the error."""
     startup_seconds: dict[tuple[bool, bool, str], Histogram] = field(default_factory=dict)
     """By (success, with the API server, failure reason)."""
     initialisation_seconds: dict[bool, Histogram] = field(default_factory=dict)

@@ -16,6 +16,8 @@ from vpccni.agent.settings import Settings
 from vpccni.aws.budget import CallBudget
 from vpccni.aws.call_log import CallLog
 from vpccni.ipam.decide import Ipam
+from vpccni.ipam.reconcile import Differences
+from vpccni.ipam.values import EniId
 
 
 @dataclass(slots=True)
@@ -44,6 +46,25 @@ class Scene:
         """Somebody told something now: "instance metadata", "ENIs at EC2", "security groups"."""
         self.facts[fact] = self.clock()
 
+    def compared(self, eni: EniId, differences: Differences | None) -> None:
+        """The pool's idea of an ENI was compared with EC2's; None: EC2 was changing it just then."""
+        self.decisions.compared(eni, differences, self.clock())
+        if differences is not None:
+            self._reconciled("eniDataStorePoolReconcileAdd", len(differences.added))
+            self._reconciled("eniIPPoolReconcileDel", len(differences.removed))
+
+    def eni_found(self) -> None:
+        """An ENI is attached that the pool did not have."""
+        self._reconciled("eniReconcileAdd", 1)
+
+    def eni_lost(self, eni: EniId, dropped: int) -> None:
+        """An ENI of the pool is not attached any more; so many pods had addresses of it."""
+        self._reconciled("eniReconcileDel", 1)
+        self.decisions.forget(eni)
+        if dropped:
+            self.counters.force_removed_enis += 1
+            self.counters.force_removed_addresses += dropped
+
     def readiness(self) -> Readiness:
         """For probes."""
         if self.stopping:
@@ -67,6 +88,10 @@ class Scene:
     def budget_levels(self) -> tuple[view.BudgetStatus, ...]:
         """EC2's buckets as they stand."""
         return view.budget_statuses(self.budget.levels(time.monotonic()))
+
+    def _reconciled(self, what: str, times: int) -> None:
+        if times:
+            self.counters.reconciled[what] += times
 
     def status(self) -> view.Status:
         """Everything at a glance."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vpccni import VERSION
 from vpccni.agent import view
@@ -17,11 +17,11 @@ from vpccni.agent.introspection import PROBES, probe
 from vpccni.agent.process_numbers import process_families
 from vpccni.agent.readiness import Condition
 from vpccni.agent.scene import Scene
+from vpccni.agent.view import PREFIX, EniStatus
 from vpccni.aws.call_log import OK
 from vpccni.histogram import CALL_SECONDS, Histogram
 from vpccni.ipam.actions import AssignAddresses, AttachEni, DetachEni, ReleaseAddresses
 from vpccni.ipam.reasons import Reason
-from vpccni.ipam.values import BlockKind
 
 PORT = 61678
 DELETION_REASONS = ("PodDeleted", "SetupNSFailed")
@@ -48,11 +48,12 @@ def metrics(scene: Scene) -> Handler:
 def families(scene: Scene) -> Iterator[Family]:
     """Every metric of this agent."""
     yield from _agent(scene)
-    yield from _original_pool(scene)
+    enis = [eni for ipam in scene.ipams for eni in view.eni_statuses(ipam)]
+    yield from _original_pool(scene, enis)
     yield from _original_calls(scene)
     yield from _start(scene)
     yield from _pods(scene)
-    yield from _pool(scene)
+    yield from _pool(scene, enis)
     yield from _calls(scene)
     yield from process_families()
 
@@ -106,13 +107,11 @@ def _agent(scene: Scene) -> Iterator[Family]:
     )
 
 
-def _original_pool(scene: Scene) -> Iterator[Family]:
-    ipams, counters = scene.ipams, scene.counters
-    states = [ipam.state for ipam in ipams]
-    enis = [entry for ipam in ipams for entry in ipam.pool.enis()]
-    prefixes = sum(
-        ipam.pool.eni_tally(e.eni.id, BlockKind.PREFIX).blocks for ipam in ipams for e in ipam.pool.enis()
-    )
+def _original_pool(scene: Scene, enis: Sequence[EniStatus]) -> Iterator[Family]:
+    counters = scene.counters
+    states = [ipam.state for ipam in scene.ipams]
+    slots = [slot for eni in enis for slot in eni.content]
+    prefixes = sum(slot.kind == PREFIX and not slot.leaving for slot in slots)
     most = sum(s.most_enis * s.limits.slots_per_eni * s.kind.addresses for s in states)
     for name, text, value in (
         ("awscni_eni_max", "ENIs that the node may have for pods", sum(s.most_enis for s in states)),
@@ -133,7 +132,6 @@ def _original_pool(scene: Scene) -> Iterator[Family]:
         ("awscni_no_available_ip_addresses", "Times that no address was free", counters.no_address),
     ):
         yield counter(name, text, ({}, value))
-    slots = [slot for ipam in ipams for eni in view.eni_statuses(ipam) for slot in eni.content]
     yield gauge(
         "awscni_assigned_ip_per_cidr",
         "Addresses that pods have, by block; those with none left out",
@@ -142,7 +140,7 @@ def _original_pool(scene: Scene) -> Iterator[Family]:
     yield gauge(
         "awscni_assigned_ip_per_eni",
         "Addresses that pods have, by ENI",
-        *(({"eni": e.eni.id}, e.assigned) for e in enis),
+        *(({"eni": e.id}, e.assigned) for e in enis),
     )
 
 
@@ -171,6 +169,14 @@ def _original_calls(scene: Scene) -> Iterator[Family]:
         "awscni_aws_api_error_count",
         "Calls to EC2 that failed, by its error code",
         *(({"api": api, "error": code}, n) for (api, code), n in sorted(failures.items())),
+    )
+    yield counter(
+        "awscni_aws_utils_error_count",
+        "Errors with AWS beside calls to EC2",
+        *(
+            ({"fn": fn, "error": error}, n)
+            for (fn, error), n in sorted(scene.counters.aws_utils_errors.items())
+        ),
     )
     yield counter(
         "awscni_ec2api_req_count",
@@ -246,12 +252,11 @@ def _pods(scene: Scene) -> Iterator[Family]:
     )
 
 
-def _pool(scene: Scene) -> Iterator[Family]:
+def _pool(scene: Scene, enis: Sequence[EniStatus]) -> Iterator[Family]:
     ipams, counters = scene.ipams, scene.counters
-    statuses = [eni for ipam in ipams for eni in view.eni_statuses(ipam)]
     by_kind: Counter[tuple[str, str]] = Counter()
     by_eni: Counter[tuple[str, str]] = Counter()
-    for eni in statuses:
+    for eni in enis:
         for slot in eni.content:
             size = slot.assigned + slot.cooling + slot.free
             parts = {"assigned": slot.assigned, "cooling": slot.cooling, "warm": slot.free, "leaving": 0}

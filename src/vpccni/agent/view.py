@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import Any
 
 from vpccni.agent.decisions import Decisions, Note
@@ -24,7 +24,9 @@ from vpccni.ipam.growth import grow
 from vpccni.ipam.pool import EniView
 from vpccni.ipam.reasons import Refusal
 from vpccni.ipam.targets import shortage, surplus
-from vpccni.ipam.values import Block, EniId
+from vpccni.ipam.values import Block, BlockKind, EniId
+
+PREFIX, SECONDARY_IP = "prefix", "secondary-ip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +296,7 @@ def upcoming(ipam: Ipam, wanted: list[Action], now: float) -> Upcoming | None:
 
 def eni_statuses(ipam: Ipam) -> tuple[EniStatus, ...]:
     """Every ENI of the pool with its slots."""
-    assigned, cooling = _by_network(ipam)
+    assigned, cooling = _by_block(ipam)
     leaving = leaving_blocks(ipam)
     return tuple(_eni(ipam, view, assigned, cooling, leaving[view.eni.id]) for view in ipam.pool.enis())
 
@@ -386,8 +388,8 @@ def to_plain(value: Any) -> Any:
 def _eni(
     ipam: Ipam,
     view: EniView,
-    assigned: Mapping[IPv4Network, int],
-    cooling: Mapping[IPv4Network, int],
+    assigned: Mapping[int, int],
+    cooling: Mapping[int, int],
     leaving: frozenset[Block],
 ) -> EniStatus:
     eni = view.eni
@@ -414,8 +416,10 @@ def _eni(
         under_way=action_words(doing) if doing is not None else None,
         called_full=_blocker(ipam.state.full_enis.get(eni.id)),
         content=tuple(
-            _slot(block, assigned[block.network], cooling[block.network], leaving=block in leaving)
-            for block in sorted(ipam.pool.blocks_of(eni.id), key=lambda block: block.network)
+            _slot(block, assigned[first], cooling[first], leaving=block in leaving)
+            for first, block in sorted(
+                (int(block.network.network_address), block) for block in ipam.pool.blocks_of(eni.id)
+            )
         ),
     )
 
@@ -425,16 +429,14 @@ def _slot(block: Block, assigned: int, cooling: int, *, leaving: bool) -> SlotSt
     return SlotStatus(str(block), _kind_word(block.kind), assigned, cooling, free, leaving)
 
 
-def _by_network(ipam: Ipam) -> tuple[Counter[IPv4Network], Counter[IPv4Network]]:
-    """How many addresses of each block are assigned, and how many cool."""
-    homes = {block.network for view in ipam.pool.enis() for block in ipam.pool.blocks_of(view.eni.id)}
+def _by_block(ipam: Ipam) -> tuple[Counter[int], Counter[int]]:
+    """How many addresses of each block are assigned, and how many cool, by the block's first address."""
+    blocks = [block for view in ipam.pool.enis() for block in ipam.pool.blocks_of(view.eni.id)]
+    singles = {int(b.network.network_address) for b in blocks if b.kind is BlockKind.SECONDARY_IP}
+    inside = BlockKind.PREFIX.addresses - 1
 
-    def count(addresses: Iterable[IPv4Address]) -> Counter[IPv4Network]:
-        found: Counter[IPv4Network] = Counter()
-        for address in addresses:
-            single = IPv4Network((address, 32))
-            found[single if single in homes else single.supernet(new_prefix=28)] += 1
-        return found
+    def count(addresses: Iterable[IPv4Address]) -> Counter[int]:
+        return Counter(a if a in singles else a & ~inside for a in map(int, addresses))
 
     return count(a.address for a in ipam.pool.assignments()), count(c.address for c in ipam.pool.cooling())
 
@@ -450,5 +452,5 @@ def _blocker(refusal: Refusal | None) -> Blocker | None:
     return Blocker(refusal.reason.value, refusal.detail, refusal.reason.advice)
 
 
-def _kind_word(kind: enum.Enum) -> str:
-    return kind.name.lower().replace("_", "-")
+def _kind_word(kind: BlockKind) -> str:
+    return PREFIX if kind is BlockKind.PREFIX else SECONDARY_IP
