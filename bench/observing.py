@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from prometheus_client import CollectorRegistry
 from prometheus_client import Histogram as TheirHistogram
 
-from vpccni.agent import go_json, view
+from vpccni.agent import go_json, view, viewing
 from vpccni.agent.counters import ADD_PHASES, Counters
 from vpccni.agent.exposition import render
 from vpccni.agent.scene import Scene
@@ -91,7 +91,7 @@ def main() -> int:
         ("/metrics", lambda: render(families(scene))),
         ("/v1/enis", lambda: go_json.dumps(go_json.enis(scene.ipams))),
         ("/v2/status", lambda: go_json.dumps(view.to_plain(scene.status()))),
-        ("/v2/pods", lambda: go_json.dumps(view.to_plain(view.pods(scene.ipams)))),
+        ("/v2/pods", lambda: go_json.dumps(view.to_plain(viewing.pods(scene.ipams)))),
     )
     for name, work in pages:
         spent = microseconds(work, 20) / 1000

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from vpccni.agent.settings import RandomizeSnat, Settings
-from vpccni.agent.view import leaving_blocks
+from vpccni.agent.viewing import leaving_blocks
 from vpccni.ipam.actions import DetachEni
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import EniView

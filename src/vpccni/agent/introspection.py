@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from vpccni.agent import go_json, view
+from vpccni.agent import go_json, view, viewing
 from vpccni.agent.http import Answer, Handler, HttpServer, not_found
 from vpccni.agent.readiness import HANGING
 from vpccni.agent.scene import Scene
@@ -33,9 +33,9 @@ def introspection(scene: Scene) -> Handler:
         "/v1/networkutils-env-settings": lambda: go_json.networkutils_settings(scene.settings),
         "/v1/ipamd-env-settings": lambda: go_json.ipamd_settings(scene.settings),
         "/v2/status": lambda: view.to_plain(scene.status()),
-        "/v2/pods": lambda: view.to_plain(view.pods(scene.ipams)),
-        "/v2/decisions": lambda: view.to_plain(view.decision_statuses(scene.decisions)),
-        "/v2/reconcile": lambda: view.to_plain(view.reconcile_statuses(scene.decisions)),
+        "/v2/pods": lambda: view.to_plain(viewing.pods(scene.ipams)),
+        "/v2/decisions": lambda: view.to_plain(viewing.decision_statuses(scene.decisions)),
+        "/v2/reconcile": lambda: view.to_plain(viewing.reconcile_statuses(scene.decisions)),
     }
 
     async def answer(path: str) -> Answer:
@@ -63,7 +63,7 @@ async def probe(scene: Scene, path: str) -> Answer:
         alive = lag < HANGING
         return _probed({"alive": alive, "lag": round(lag, 6)}, good=alive)
     readiness = scene.readiness()
-    return _probed(view.to_plain(view.readiness_status(readiness)), good=readiness.ready)
+    return _probed(view.to_plain(viewing.readiness_status(readiness)), good=readiness.ready)
 
 
 def _probed(said: Any, *, good: bool) -> Answer:

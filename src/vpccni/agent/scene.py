@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vpccni import VERSION
-from vpccni.agent import view
+from vpccni.agent import view, viewing
 from vpccni.agent.clock import Clock
 from vpccni.agent.counters import Counters
 from vpccni.agent.decisions import Decisions
@@ -71,7 +71,7 @@ class Scene:
             return before_start(Condition.STOPPING.value)
         if not self.ipams:
             return before_start(self.phase())
-        return view.readiness(self.ipams, self.decisions, self.clock())
+        return viewing.readiness(self.ipams, self.decisions, self.clock())
 
     def known(self) -> tuple[view.Fact, ...]:
         """What others told, with its age."""
@@ -87,7 +87,7 @@ class Scene:
 
     def budget_levels(self) -> tuple[view.BudgetStatus, ...]:
         """EC2's buckets as they stand."""
-        return view.budget_statuses(self.budget.levels(time.monotonic()))
+        return viewing.budget_statuses(self.budget.levels(time.monotonic()))
 
     def _reconciled(self, what: str, times: int) -> None:
         if times:
@@ -100,8 +100,8 @@ class Scene:
             version=VERSION,
             node=self.settings.node_name,
             at=view.moment(now),
-            readiness=view.readiness_status(self.readiness()),
-            pools=tuple(view.pool_status(ipam, now) for ipam in self.ipams),
+            readiness=viewing.readiness_status(self.readiness()),
+            pools=tuple(viewing.pool_status(ipam, now) for ipam in self.ipams),
             budget=self.budget_levels(),
             facts=self.known(),
         )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vpccni import VERSION
-from vpccni.agent import view
+from vpccni.agent import viewing
 from vpccni.agent.exposition import CONTENT_TYPE, Family, counter, gauge, histogram, render, summary
 from vpccni.agent.http import Answer, Handler, HttpServer, not_found
 from vpccni.agent.introspection import PROBES, probe
@@ -48,7 +48,7 @@ def metrics(scene: Scene) -> Handler:
 def families(scene: Scene) -> Iterator[Family]:
     """Every metric of this agent."""
     yield from _agent(scene)
-    enis = [eni for ipam in scene.ipams for eni in view.eni_statuses(ipam)]
+    enis = [eni for ipam in scene.ipams for eni in viewing.eni_statuses(ipam)]
     yield from _original_pool(scene, enis)
     yield from _original_calls(scene)
     yield from _start(scene)
