@@ -53,9 +53,10 @@ def test_what_fails_is_remembered_until_it_works() -> None:
     decisions = Decisions()
     decisions.ended(Failed(FindSubnets(), FULL), 1.0)
     decisions.ended(Failed(DetachEni(eni(1).id), FULL), 1.0)  # takes addresses away: nobody misses it
-    assert decisions.failing == {FindSubnets: FULL}
+    assert decisions.failing() == (FULL,)
+    assert decisions.failing(card=1) == ()
     decisions.ended(FoundSubnets(FindSubnets(), ()), 2.0)
-    assert decisions.failing == {}
+    assert decisions.failing() == ()
 
 
 def test_every_action_and_outcome_has_words() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.ipam.builders import eni, ip, key, pod
 from vpccni.agent.decisions import Decisions
-from vpccni.agent.readiness import Condition, Readiness, before_start, of_pool
+from vpccni.agent.readiness import Condition, Readiness, before_start, of_cards, of_pool
 from vpccni.ipam.actions import Action, AssignAddresses, Assigned, Failed
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.placement import Placement
@@ -38,7 +38,7 @@ class Node:
             self.ipam.apply(outcome, self.now)
 
     def judged(self) -> Readiness:
-        return of_pool(self.ipam, self.decisions.failing, self.now)
+        return of_pool(self.ipam, self.decisions.failing(), self.now)
 
 
 def reasons(readiness: Readiness) -> set[Reason]:
@@ -144,6 +144,16 @@ def test_all_cooling_passes_by_itself() -> None:
     judged = node.judged()
     assert judged.ready
     assert Reason.ALL_COOLING not in reasons(judged)
+
+
+def test_one_card_with_addresses_is_enough() -> None:
+    empty, some = Node(), Node(addresses=1)
+    empty.refuse(Reason.SUBNET_FULL)
+    both = of_cards([empty.judged(), some.judged()])
+    assert both.ready
+    assert both.condition is Condition.DEGRADED
+    assert Reason.SUBNET_FULL in reasons(both)
+    assert not of_cards([empty.judged(), empty.judged()]).ready
 
 
 def test_before_and_after() -> None:

@@ -34,8 +34,6 @@ class Counters:
     """By the original's reasons: PodDeleted, SetupNSFailed."""
     refused: Counter[Reason] = field(default_factory=Counter)
     """ADDs that came to nothing, by reason."""
-    no_address: int = 0
-    """Times that an ADD found no address free, whether or not one came in time."""
     failed_actions: Counter[tuple[str, Reason]] = field(default_factory=Counter)
     """Pool actions that came to nothing: by kind and reason."""
     errors: Counter[str] = field(default_factory=Counter)
@@ -47,7 +45,7 @@ class Counters:
     )
     """Pool actions from their beginning to their outcome, by kind."""
     waits: int = 0
-    """ADDs that waited for an address."""
+    """Times that an ADD found no address free, whether or not one came in time."""
     waited: float = 0.0
     """Seconds, all waits together."""
     initialising: int = 0

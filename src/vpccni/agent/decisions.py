@@ -58,8 +58,7 @@ class Decisions:
 
     _actions: deque[Note] = field(default_factory=lambda: deque(maxlen=KEPT_ACTIONS))
     _refusals: deque[Note] = field(default_factory=lambda: deque(maxlen=KEPT_REFUSALS))
-    failing: dict[type[Action], Refusal] = field(default_factory=dict)
-    """What brings addresses and failed when it was tried last: the reason, until it works again."""
+    _failing: dict[tuple[int, type[Action]], Refusal] = field(default_factory=dict)
     reconciled: dict[EniId, Reconciled] = field(default_factory=dict)
 
     def began(self, state: NodeState, action: Action, now: float, waiting: int) -> None:
@@ -69,14 +68,14 @@ class Decisions:
             Note(now, Kind.BEGUN, action_words(action), why_words(state, action, waiting)),
         )
 
-    def ended(self, outcome: Outcome, now: float) -> None:
-        """What came of it."""
+    def ended(self, outcome: Outcome, now: float, card: int = 0) -> None:
+        """What came of it; `card` is the network card whose pool asked."""
         action = outcome.action
         failed = isinstance(outcome, Failed)
         if isinstance(outcome, Failed) and isinstance(action, AssignAddresses | AttachEni | FindSubnets):
-            self.failing[type(action)] = outcome.refusal
+            self._failing[card, type(action)] = outcome.refusal
         elif not failed:
-            self.failing.pop(type(action), None)
+            self._failing.pop((card, type(action)), None)
         kind = Kind.FAILED if failed else Kind.DONE
         _add(self._actions, Note(now, kind, action_words(action), outcome_words(outcome)))
 
@@ -91,6 +90,10 @@ class Decisions:
     def forget(self, eni: EniId) -> None:
         """The ENI is gone."""
         self.reconciled.pop(eni, None)
+
+    def failing(self, card: int = 0) -> tuple[Refusal, ...]:
+        """What brings addresses to a card and failed when it was tried last: why, until it works again."""
+        return tuple(refusal for (on, _), refusal in self._failing.items() if on == card)
 
     def notes(self) -> tuple[Note, ...]:
         """All that are kept, the oldest first."""

@@ -131,7 +131,7 @@ def _record(address: IPv4Address, assignment: Assignment | None, released_at: fl
         metadata = {
             "k8sPodNamespace": assignment.pod.namespace,
             "k8sPodName": assignment.pod.name,
-            "interfacesCount": 1,
+            "interfacesCount": assignment.interface.of,
         }
     return {
         "Address": str(address),

@@ -21,10 +21,9 @@ because a restart cures nothing else.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vpccni.ipam.actions import Action
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.reasons import Reason, Refusal
 
@@ -94,7 +93,7 @@ def judge(
     return Readiness(condition, ready, Condition.SERVING.value, tuple(seen.values()))
 
 
-def of_pool(ipam: Ipam, failing: Mapping[type[Action], Refusal], now: float) -> Readiness:
+def of_pool(ipam: Ipam, failing: tuple[Refusal, ...], now: float) -> Readiness:
     """How one started pool is."""
     return judge(
         holds=sum(ipam.pool.total.values()),
@@ -102,5 +101,19 @@ def of_pool(ipam: Ipam, failing: Mapping[type[Action], Refusal], now: float) -> 
         obtainable=ipam.worth_waiting(now),
         refusal=ipam.refusal(now),
         shortfall=ipam.shortfall(now),
-        failing=tuple(failing.values()),
+        failing=failing,
+    )
+
+
+def of_cards(cards: Sequence[Readiness]) -> Readiness:
+    """How a node is whose network cards have pools of their own: a pod gets its address from any that has one."""
+    seen: dict[Reason, Refusal] = {}
+    for refusal in (r for card in cards for r in card.because):
+        seen.setdefault(refusal.reason, refusal)
+    degraded = any(card.condition is Condition.DEGRADED for card in cards)
+    return Readiness(
+        Condition.DEGRADED if degraded else Condition.SERVING,
+        any(card.ready for card in cards),
+        Condition.SERVING.value,
+        tuple(seen.values()),
     )

@@ -129,7 +129,7 @@ def _original_pool(scene: Scene, enis: Sequence[EniStatus]) -> Iterator[Family]:
             "Addresses taken away while pods had them",
             counters.force_removed_addresses,
         ),
-        ("awscni_no_available_ip_addresses", "Times that no address was free", counters.no_address),
+        ("awscni_no_available_ip_addresses", "Times that no address was free", counters.waits),
     ):
         yield counter(name, text, ({}, value))
     yield gauge(

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from operator import itemgetter
 
 from vpccni.agent.decisions import Decisions, Note
-from vpccni.agent.readiness import Readiness, of_pool
+from vpccni.agent.readiness import Readiness, of_cards, of_pool
 from vpccni.agent.telling import action_words, targets_words
 from vpccni.agent.view import (
     PREFIX,
@@ -129,8 +129,8 @@ def leaving_blocks(ipam: Ipam) -> Mapping[EniId, frozenset[Block]]:
 
 
 def readiness(ipams: Iterable[Ipam], decisions: Decisions, now: float) -> Readiness:
-    """The node's, judged by the pool of its first network card: that serves every pod."""
-    return of_pool(next(iter(ipams)), decisions.failing, now)
+    """The node's."""
+    return of_cards([of_pool(ipam, decisions.failing(ipam.state.card), now) for ipam in ipams])
 
 
 def readiness_status(readiness: Readiness) -> ReadinessStatus:
