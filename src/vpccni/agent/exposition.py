@@ -1,7 +1,7 @@
 """Prometheus' text format, version 0.0.4.
 
-Our own lines and not prometheus_client's: that renames every counter to end in _total, which the original's do not, and
-costs 8 MiB and a thread on every node (docs/metrics.md).
+Our own lines and not prometheus_client's: that renames every counter to end in _total, which the original's do not. Beside
+that it takes 1.1 MiB and a thread in an agent that has loaded botocore; this, with all of introspection, 0.5 MiB.
 """
 
 from __future__ import annotations
