@@ -39,12 +39,14 @@ class NodeCloud:
         facts: NodeFacts,
         primary: Eni,
         make: Callable[[], Ec2Port] | None = None,
+        *,
+        calls: CallLog | None = None,
+        budget: CallBudget | None = None,
     ) -> None:
-        """`make` makes the client, in tests."""
+        """`make` makes the client, in tests. `calls` is counted into, `budget` paced by."""
         self._settings = settings
         self._facts = facts
-        self.calls, self.budget = CallLog(), CallBudget()
-        """What was called and what may be."""
+        self._calls, self._budget = calls, budget
         self.groups = facts.security_groups
         """Of the primary ENI, and so of new ones; renewed as instance metadata tells."""
         self._make = make or self._client_of_the_region
@@ -184,8 +186,8 @@ class NodeCloud:
             self._facts.region,
             endpoint_url=self._settings.ec2_endpoint,
             timeout=self._settings.http_timeout,
-            calls=self.calls,
-            budget=self.budget,
+            calls=self._calls,
+            budget=self._budget,
         )
         log.info("EC2 client ready for %s", self._facts.region)
         return client

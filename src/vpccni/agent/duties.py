@@ -17,11 +17,14 @@ from vpccni.agent.leaked_enis import FIRST_WITHIN, clean_up
 from vpccni.agent.loop import Agent
 from vpccni.agent.node_enis import NodeEnis
 from vpccni.agent.reconciler import Reconciler
+from vpccni.agent.scene import Scene
 from vpccni.agent.security_groups import EVERY as GROUPS_EVERY
 from vpccni.agent.security_groups import SecurityGroups
 from vpccni.agent.settings import Settings
 from vpccni.agent.threads import Threads
 from vpccni.aws.imds import Imds, NodeFacts, attached_enis, node_facts
+from vpccni.ipam.reconcile import Differences
+from vpccni.ipam.sightings import Compared
 from vpccni.linux.link_watch import LinkWatch
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class Duties:
         imds: Imds,
         facts: NodeFacts,
         *,
+        scene: Scene,
         wiring: EniWiring,
         clock: Clock,
         changed: Callable[[NodeFacts], Awaitable[None]],
@@ -51,6 +55,7 @@ class Duties:
         self._imds = imds
         self._facts = facts
         self._clock = clock
+        self._scene = scene
         self._changed = changed
         self._threads = Threads(2, "duty")
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,7 +68,7 @@ class Duties:
             clock,
             cloud.whose,
             may_tag=settings.provisioning,
-            learn=lambda seen: self._groups.learn(dict(seen.groups)),
+            learn=self._learn,
         )
         self._links = LinkWatch(self._device_gone, self.reconciler.ask)
         self._groups = SecurityGroups(
@@ -72,6 +77,17 @@ class Duties:
             lambda: [eni.id for eni in agent.enis.values() if not eni.is_primary],
             self._threads,
         )
+
+    def _learn(self, seen: NodeEnis, compared: Compared) -> None:
+        self._groups.learn(dict(seen.groups))
+        self._scene.heard("ENIs at EC2")
+        different = dict(compared.differences)
+        for entry in seen.sighting.attached:
+            self._scene.compared(entry.eni.id, different.get(entry.eni.id, Differences()))
+        for _ in compared.adopt:
+            self._scene.eni_found()
+        for eni, pods in compared.gone:
+            self._scene.eni_lost(eni, len(pods))
 
     def _device_gone(self, mac: str) -> None:
         for eni in self._agent.enis.values():
@@ -112,6 +128,7 @@ class Duties:
 
     async def _follow_facts(self) -> None:
         facts = await self._threads(partial(node_facts, self._imds))
+        self._scene.heard("instance metadata")
         if facts.vpc_cidrs == self._facts.vpc_cidrs:
             return
         log.info("the VPC's CIDRs are now %s", ", ".join(map(str, facts.vpc_cidrs)))

@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from ipaddress import IPv4Address
+from time import perf_counter
 from typing import Protocol
 
 from vpccni.agent.clock import Clock
@@ -26,6 +27,7 @@ from vpccni.agent.cni_call import (
     result_json,
 )
 from vpccni.agent.counters import Counters
+from vpccni.agent.decisions import Decisions
 from vpccni.agent.turns import Turns
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.actions import Action, Attached, Detached, Failed, Outcome
@@ -113,12 +115,15 @@ class Agent:
         policies: Policies | None = None,
         more_cards: Mapping[int, tuple[Ipam, Store]] | None = None,
         multi_nic: bool = False,
+        counters: Counters | None = None,
+        decisions: Decisions | None = None,
     ) -> None:
         """`added` is told of each ADD before anything is done for it; `more_cards` have pools and stores of their own."""
         self.ipam = ipam
         self.cards = Cards([ipam, *(pool for pool, _ in (more_cards or {}).values())])
         self.enis = enis
-        self.counters = Counters()
+        self.counters = counters if counters is not None else Counters()
+        self.decisions = decisions if decisions is not None else Decisions()
         self._host = host
         self._stores = {0: store, **{card: other for card, (_, other) in (more_cards or {}).items()}}
         self._multi_nic = multi_nic
@@ -141,6 +146,7 @@ class Agent:
 
     async def add(self, request: PluginRequest, call: CniCall) -> bytes:
         """Give the sandbox an address and connect it. Repeating it gives the same address."""
+        began = perf_counter()
         self.counters.adds += 1
         async with self._turns.of(call.pod):
             self._added(call)
@@ -148,6 +154,7 @@ class Agent:
                 await self._give_back(before, "PodDeleted")
             assignments = await self._take(call)
             connected: list[Connected] = []
+            taken = perf_counter()
             try:
                 for assignment in assignments:
                     eni = self.enis[assignment.eni]
@@ -163,29 +170,37 @@ class Agent:
                     )
             except HostError as error:
                 await self._give_up(assignments, len(connected))
-                raise CniError.refused(Refusal(Reason.HOST_SETUP_FAILED, str(error)), call.pod) from error
+                raise self._refused(Refusal(Reason.HOST_SETUP_FAILED, str(error)), call.pod) from error
             except asyncio.CancelledError:
                 await self._give_up(assignments, len(connected))
                 raise
+            self.counters.add_seconds["wiring"].observe(perf_counter() - taken)
             if self._policies is not None:
                 # what it leaves behind is the runtime's DEL to clean up
                 await self._policies.enforce(call.pod, len(connected))
         self.kick()
+        self.counters.add_seconds["total"].observe(perf_counter() - began)
         return result_json(call, connected)
 
     async def delete(self, call: CniCall) -> bytes:
         """Disconnect the sandbox and let its addresses cool. What is not there (any more) is fine."""
+        began, seconds = perf_counter(), self.counters.delete_seconds
         async with self._turns.of(call.pod):
             assignments = self._find(call.key) or self._found(call)
             if not assignments:
                 await self._delete_unknown(call)
                 return b""
             for assignment in assignments:
+                step = perf_counter()
                 await self._unwire(assignment)
+                unwired = perf_counter()
                 await self._give_back(assignment, "PodDeleted")
+                seconds["wiring"].observe(unwired - step)
+                seconds["checkpoint"].observe(perf_counter() - unwired)
             self.kick()
             if self._policies is not None:
                 await self._policies.forget(assignments[0].pod)
+        seconds["total"].observe(perf_counter() - began)
         return b""
 
     async def check(self, request: PluginRequest, call: CniCall) -> bytes:
@@ -294,22 +309,33 @@ class Agent:
     async def _take_one(
         self, call: CniCall, interface: Interface, pools: tuple[Ipam, ...], deadline: float
     ) -> Assignment:
+        began, waited = perf_counter(), False
         while True:
             answer = assign_on(pools, call.key, call.pod, self._clock(), interface)
             if isinstance(answer, Assignment):
                 break
+            if not waited:
+                waited = True
+                self.counters.waits += 1
             if not await self._wait_for_address(pools, deadline):
-                refusal = pools[0].refusal(self._clock())
-                self.counters.refused[refusal.reason] += 1
-                raise CniError.refused(refusal, call.pod)
+                self.counters.waited += perf_counter() - began
+                raise self._refused(pools[0].refusal(self._clock()), call.pod)
+        assigned = perf_counter()
+        self.counters.waited += assigned - began if waited else 0.0
+        self.counters.add_seconds["wait"].observe(assigned - began)
         self.kick()
         try:
             await self._stores[self._card(answer)].append(Given(answer))
         except OSError as error:
             self.cards.holder(answer).undo(call.key)
-            self.counters.refused[Reason.CHECKPOINT_FAILED] += 1
-            raise CniError.refused(Refusal(Reason.CHECKPOINT_FAILED, str(error)), call.pod) from error
+            raise self._refused(Refusal(Reason.CHECKPOINT_FAILED, str(error)), call.pod) from error
+        self.counters.add_seconds["checkpoint"].observe(perf_counter() - assigned)
         return answer
+
+    def _refused(self, refusal: Refusal, pod: Pod) -> CniError:
+        self.counters.refused[refusal.reason] += 1
+        self.decisions.refused(pod, refusal, self._clock())
+        return CniError.refused(refusal, pod)
 
     async def _wait_for_address(self, pools: tuple[Ipam, ...], deadline: float) -> bool:
         """Wait until a pool changed; False if there is nothing to wait for, or no time."""
@@ -399,7 +425,8 @@ class Agent:
             waiting = sum(card == pool.state.card for card, _ in self._waiting)
             for action in pool.plan(now, waiting=waiting):
                 log.info("pool: %s", action)
-                task = asyncio.get_running_loop().create_task(self._carry_out(action))
+                self.decisions.began(pool.state, action, now, waiting)
+                task = asyncio.get_running_loop().create_task(self._carry_out(action, pool.state.card))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
         if self._timer is not None:
@@ -418,15 +445,19 @@ class Agent:
             if not turn.done():
                 turn.set_result(None)
 
-    async def _carry_out(self, action: Action) -> None:
+    async def _carry_out(self, action: Action, card: int) -> None:
+        began = perf_counter()
         outcome = await self._perform(action)
+        self.counters.action_seconds[type(action).__name__].observe(perf_counter() - began)
+        self.decisions.ended(outcome, self._clock(), card)
         if isinstance(outcome, Attached):
             self.enis[outcome.attached.eni.id] = outcome.attached.eni
         elif isinstance(outcome, Detached):
             self.enis.pop(outcome.action.eni, None)
+            self.decisions.forget(outcome.action.eni)
         elif isinstance(outcome, Failed):
             kind = type(outcome.action).__name__
-            self.counters.failed_actions[kind, outcome.refusal.reason] += 1
+            self.counters.action_failed(outcome)
             log.warning("pool: %s failed: %s. %s", kind, outcome.refusal, outcome.refusal.reason.advice)
             if outcome.refusal.reason not in UNDERSTOOD:
                 self.doubted()
@@ -456,8 +487,6 @@ class Agent:
 
     async def lose(self, eni_id: EniId, pods: tuple[Assignment, ...]) -> None:
         """An ENI was given up; the pods' addresses on it went with it."""
-        self.counters.lost_enis += 1
-        self.counters.lost_addresses += len(pods)
         eni = self.enis.pop(eni_id, None)
         for assignment in pods:
             card = eni.network_card if eni is not None and eni.network_card in self._stores else 0

@@ -76,9 +76,9 @@ class Reconciler:
         whose: Whose,
         *,
         may_tag: bool,
-        learn: Callable[[NodeEnis], None] = lambda _: None,
+        learn: Callable[[NodeEnis, Compared], None] = lambda *_: None,
     ) -> None:
-        """`learn` is told of each answer of EC2's."""
+        """`learn` is told of each answer of EC2's and of what became of it."""
         self._owner = owner
         self._metadata = metadata
         self._cloud = cloud
@@ -156,7 +156,6 @@ class Reconciler:
     async def take_in(self, found: NodeEnis, asked_at: float) -> None:
         """What EC2 said becomes the pools' truth."""
         self.last = found
-        self._learn(found)
         cards = self._owner.cards
         for pool in cards.pools:
             others = found.others_on(pool.state.card)
@@ -166,6 +165,7 @@ class Reconciler:
             )
         compared = self._sightings.compare(cards, found.sighting, self._clock(), asked_at)
         _tell(compared)
+        self._learn(found, compared)
         for eni, pods in compared.gone:
             await self._owner.lose(eni, pods)
         for entry in compared.adopt:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -26,11 +27,12 @@ from vpccni.agent.duties import Duties
 from vpccni.agent.host import KernelEnis, KernelHost, host_settings
 from vpccni.agent.install import install_plugin
 from vpccni.agent.loop import Agent
-from vpccni.agent.metrics import AgentCollector, serve_metrics
 from vpccni.agent.node_enis import NodeEnis, by_metadata, with_metadata
+from vpccni.agent.observing import Observing
 from vpccni.agent.rpc.backend import node_config
 from vpccni.agent.rpc.network_policy import NetworkPolicyAgent
 from vpccni.agent.rpc.serve import Rpc
+from vpccni.agent.scene import Scene
 from vpccni.agent.service import Service
 from vpccni.agent.settings import Settings
 from vpccni.agent.store import Store
@@ -70,6 +72,9 @@ class Startup:
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="start")
         self.store = Store(settings.checkpoint)
         self.enis: dict[EniId, Eni] = {}
+        self.began = time.monotonic()
+        self.scene = Scene(settings, self.clock, phase=lambda: self.service.phase)
+        self.observing = Observing(self.scene)
 
     async def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, stop."""
@@ -77,6 +82,8 @@ class Startup:
         stop = _stop_signal()
         self.server.start()
         self.rpc.start()
+        self.scene.counters.initialising = 1
+        self.observing.start()
         pending.pending_dir(self.settings.run_dir).mkdir(mode=0o700, exist_ok=True)
         if install_plugin(self.settings.host_bin_dir):
             log.info("Installed the plugin in %s", self.settings.host_bin_dir)
@@ -87,6 +94,7 @@ class Startup:
         attached = await self._until(
             "listing ENIs in instance metadata", self._threaded(lambda: attached_enis(imds))
         )
+        self.scene.heard("instance metadata")
         log.info(
             "This is %s, %s in %s; %d ENIs attached",
             facts.instance_id,
@@ -94,13 +102,16 @@ class Startup:
             facts.zone,
             len(attached),
         )
-        cloud = NodeCloud(self.settings, facts, attached[0].eni)
+        cloud = NodeCloud(
+            self.settings, facts, attached[0].eni, calls=self.scene.calls, budget=self.scene.budget
+        )
         limits = known_limits(facts.instance_type)
         if limits is None:
             limits = await self._until(
                 f"asking EC2 about {facts.instance_type}", self._threaded(cloud.limits)
             )
         host = KernelHost(self.settings)
+        initialising = time.monotonic()
         wanted = host_settings(self.settings, facts)
         for change in await self._until("setting up the host's network", lambda: host.set_up(wanted)):
             log.info("host: %s", change)
@@ -113,6 +124,7 @@ class Startup:
         )
         ours = await self._set_up_enis(ours)
         agent = await self._agent(host, cloud, limits, ours, checkpoint)
+        self._tell_of_the_start(agent, time.monotonic() - initialising)
         self.service.started(agent)
         self.rpc.started(agent, node_config(self.settings, facts))
         log.info("Serving the plugin on %s", self.settings.run_dir / "cni.sock")
@@ -124,11 +136,11 @@ class Startup:
 
         duties = Duties(
             self.settings, agent, cloud, imds, facts,
-            wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
+            scene=self.scene, wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
         )  # fmt: skip
         await duties.start(seen)
         agent.kick()
-        await self._serve(agent, limits, stop)
+        await self._serve(agent, stop)
         await duties.stop()
         host.close()
 
@@ -219,6 +231,8 @@ class Startup:
             self.clock,
             added=lambda call: pending.supersede(run_dir, call),
             policies=NetworkPolicyAgent(run_dir, mode) if mode is not None else None,
+            counters=self.scene.counters,
+            decisions=self.scene.decisions,
         )
         self.service.phase = "doing the deletions that were noted"
         await pending.work_off(agent, run_dir)
@@ -268,22 +282,29 @@ class Startup:
                 self.settings.checkpoint.rename(aside)
             return Checkpoint()
 
-    async def _serve(self, agent: Agent, limits: InstanceLimits, stop: asyncio.Event) -> None:
+    def _tell_of_the_start(self, agent: Agent, initialised: float) -> None:
+        self.scene.ipams = agent.cards.pools
+        counters = self.scene.counters
+        counters.initialising = 0
+        counters.initialisation_took(initialised, success=True)
+        counters.startup_took(time.monotonic() - self.began, with_api_server=False)
+
+    async def _serve(self, agent: Agent, stop: asyncio.Event) -> None:
         readiness = asyncio.create_task(self._write_conflist(agent))
-        stop_metrics = await self._metrics(agent, limits)
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HOUSEKEEPING):
                     await stop.wait()
             await pending.work_off(agent, self.settings.run_dir)
         log.info("Stopping")
+        self.scene.stopping = True
         self.rpc.stopping()
         readiness.cancel()
         await self.server.stop()
         await self.rpc.close()
         await agent.stop()
         await self.store.close(self.store.snapshot())
-        stop_metrics()
+        await self.observing.stop()
         self.threads.shutdown(wait=False)
 
     async def _write_conflist(self, agent: Agent) -> None:
@@ -291,16 +312,6 @@ class Startup:
         await agent.has_addresses.wait()
         write_conflist(self.settings)
         log.info("Wrote %s", self.settings.host_conf_dir / NAME)
-
-    async def _metrics(self, agent: Agent, limits: InstanceLimits) -> Callable[[], None]:
-        if self.settings.disable_metrics:
-            return lambda: None
-        collector = AgentCollector(agent, limits.max_enis, limits.slots_per_eni)
-        try:
-            return await self._threaded(lambda: serve_metrics(collector))()
-        except OSError as error:
-            log.error("no metrics: %s", error)
-            return lambda: None
 
     # --- waiting ----------------------------------------------------------------------------------------------
 
