@@ -21,7 +21,7 @@ from vpccni.aws.imds import NodeFacts
 from vpccni.ipam.found import is_found
 from vpccni.ipam.values import MAIN_TABLE, Assignment, Eni, Pod
 from vpccni.linux import pod as pod_network
-from vpccni.linux.eni import set_up_eni, tear_down_eni
+from vpccni.linux.eni import forget_gone_enis, set_up_eni, tear_down_eni
 from vpccni.linux.host import HostSettings, keep_pods, leftovers, pod_links, remove_leftovers, set_up_host
 from vpccni.linux.leftovers import connected
 from vpccni.linux.links import links
@@ -90,19 +90,24 @@ class KernelHost:
         return self._veth(assignment.pod, assignment)[-HASH_DIGITS:] in self._there
 
     async def keep_only(
-        self, live: Iterable[tuple[Assignment, Eni]], spared: Iterable[tuple[Assignment, Eni]] = ()
+        self,
+        live: Iterable[tuple[Assignment, Eni]],
+        enis: Iterable[Eni],
+        spared: Iterable[tuple[Assignment, Eni]] = (),
     ) -> list[str]:
         """After a restart: live pods have all that is theirs, and nothing is left of others. Raises OSError.
 
         The `spared` are live too, on ENIs that nobody could tell: what they have is not touched.
         """
         wirings = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in live]
+        known = tuple(enis)
         untouched = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in spared]
 
         def work() -> list[str]:
             changes = keep_pods(self._netlink, wirings)
             found = leftovers(self._netlink, self._settings.veth_prefix, wirings, untouched)
             changes += remove_leftovers(self._netlink, found)
+            changes += forget_gone_enis(self._netlink, known)
             pod_network.reap(self._netlink)
             return changes
 

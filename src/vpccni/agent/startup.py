@@ -216,7 +216,7 @@ class Startup:
         live = [(a, self.enis[a.eni]) for a in ipam.pool.assignments() if a.key not in unheld]
         spared = [(a, self.enis[a.eni]) for a in restored.unheld]
         for change in await self._until(
-            "comparing pods with the host's rules", lambda: host.keep_only(live, spared)
+            "comparing pods with the host's rules", lambda: host.keep_only(live, self.enis.values(), spared)
         ):
             log.info("host: %s", change)
         performer = Performer(lambda: cloud, KernelEnis(self.settings.eni_mtu), self.enis.get)
