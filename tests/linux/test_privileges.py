@@ -42,7 +42,7 @@ with Netlink() as host, Netlink.from_fd(inside) as pod:
 def test_two_capabilities_and_three_descriptors_are_enough(node: Netlink, sandbox: MakeSandbox) -> None:
     pod, want = sandbox(), wiring(5, table=2)
     sysctl_dir = os.open("/proc/sys/net/ipv6/conf", os.O_RDONLY | os.O_DIRECTORY)
-    fds = [pod.fd, pod.netlink._socket.fileno(), sysctl_dir]
+    fds = [pod.fd, pod.netlink.sock.fileno(), sysctl_dir]
     caps = "-all,+net_admin,+net_raw"
     script = (
         "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && "

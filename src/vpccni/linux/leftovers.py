@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.compact import is_shared, settle_shared
 from vpccni.linux.graveyard import bury
+from vpccni.linux.layout import PODS_TABLE, RulesLayout, is_no_enis, layout_of, pod_route, pod_rules
 from vpccni.linux.links import Link, links, set_link
 from vpccni.linux.names import is_host_veth
 from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import Rule, add_missing_rule, listing
+from vpccni.linux.sources import Sources, has_sources, remove_sources
 from vpccni.linux.wanted import remove_rules
-from vpccni.linux.wiring import TO_POD, PodWiring, host_route, host_rules, pod_of
+from vpccni.linux.wiring import FROM_POD, TO_POD, PodWiring, pod_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,35 +27,46 @@ class Leftovers:
     rules: tuple[Rule, ...] = ()
     routes: tuple[Route, ...] = ()
     links: tuple[str, ...] = ()
+    sources: bool = False
+    """The compact layout's nft table, where the layout is the compatible one."""
 
     def __bool__(self) -> bool:
-        return bool(self.rules or self.routes or self.links)
+        return bool(self.rules or self.routes or self.links or self.sources)
 
 
-def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[str]:
+def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring], sources: Sources | None = None) -> list[str]:
     """Whatever of a live pod's route and rules is missing is added, nothing else is touched; returns the changes.
 
-    A pod without its link is left alone: it has no network that could be mended from here. One that cannot be
-    mended is told of in the changes. Raises OSError.
+    With `sources` what is missing in the compact layout. A pod without its link is left alone: it has no network that
+    could be mended from here. One that cannot be mended is told of in the changes. Raises OSError.
     """
+    wirings = list(wirings)
+    changes = _keep_shared(netlink, wirings, sources) if sources is not None else []
+    layout = layout_of(sources)
     present = {entry.rule for entry in listing(netlink) if entry.whole}
-    routed = {route.destination: route for route in routes(netlink, MAIN_TABLE)}
+    table = PODS_TABLE if sources is not None else MAIN_TABLE
+    routed = {route.destination: route for route in routes(netlink, table)}
     by_name = {link.name: link for link in links(netlink)}
-    changes: list[str] = []
     for wiring in wirings:
         link = by_name.get(wiring.host_veth)
         if link is None:
             continue
         try:
-            changes += _keep(netlink, wiring, link, present, routed)
+            changes += _keep(netlink, layout, wiring, link, present, routed)
         except OSError as error:
             # one pod's trouble must not keep the node's agent from starting
             changes.append(f"could not restore pod {wiring.pod}: {error}")
     return changes
 
 
+def _keep_shared(netlink: Netlink, wirings: list[PodWiring], sources: Sources) -> list[str]:
+    sources.tables = {wiring.address: wiring.table for wiring in wirings if wiring.table != MAIN_TABLE}
+    return settle_shared(netlink, sources, set(sources.tables.values()))
+
+
 def _keep(
     netlink: Netlink,
+    layout: RulesLayout,
     wiring: PodWiring,
     link: Link,
     present: set[Rule],
@@ -62,35 +76,43 @@ def _keep(
     if not link.up:  # its ADD was cut off before that; a route over a link that is down is refused
         netlink.run([set_link(link.index, up=True)])
         changes.append(f"set {link.name} of pod {wiring.pod} up")
-    missing = [rule for rule in host_rules(wiring) if rule not in present]
-    netlink.run([add_missing_rule(rule) for rule in missing])
-    changes += [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
-    route = host_route(wiring, link.index)
-    if routed.get(route.destination) != route:
+    route = pod_route(layout, wiring, link.index)
+    if routed.get(route.destination) != route:  # before the rule that leads to it
         netlink.run([put_route(route)])
         changes.append(f"put route {route} of pod {wiring.pod}")
-    return changes
+    missing = [rule for rule in pod_rules(layout, wiring) if rule not in present]
+    netlink.run([add_missing_rule(rule) for rule in missing])
+    return changes + [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
 
 
-def leftovers(netlink: Netlink, veth_prefix: str, live: Iterable[PodWiring]) -> Leftovers:
-    """Pod rules, pod routes and host veths of nobody alive. Whatever has not exactly our shape is a stranger's."""
+def leftovers(
+    netlink: Netlink, veth_prefix: str, live: Iterable[PodWiring], sources: Sources | None = None
+) -> Leftovers:
+    """Pod rules, pod routes and host veths of nobody alive, and what of the living is of the layout that is not in use.
+
+    Whatever has not exactly our shape is a stranger's.
+    """
     wirings = list(live)
-    addresses = {IPv4Network(wiring.address) for wiring in wirings}
-    kept = {rule for wiring in wirings for rule in host_rules(wiring)}
+    layout = layout_of(sources)
+    kept = {rule for wiring in wirings for rule in pod_rules(layout, wiring)}
     names = {wiring.host_veth for wiring in wirings}
     ours = {link.index: link.name for link in links(netlink) if is_host_veth(veth_prefix, link.name)}
+    living = {(pod_route(layout, wiring, 0).table, IPv4Network(wiring.address)) for wiring in wirings}
+    pod_routes = [
+        *(route for route in routes(netlink, MAIN_TABLE) if route.index in ours and _is_pod_route(route)),
+        *routes(netlink, PODS_TABLE),  # all of it is ours
+    ]
     return Leftovers(
         rules=tuple(
             entry.rule
             for entry in listing(netlink)
-            if entry.whole and _is_pod_rule(entry.rule) and entry.rule not in kept
+            if entry.whole
+            and entry.rule not in kept
+            and (_is_pod_rule(entry.rule) or (sources is None and is_shared(entry.rule)))
         ),
-        routes=tuple(
-            route
-            for route in routes(netlink, MAIN_TABLE)
-            if route.index in ours and _is_pod_route(route) and route.destination not in addresses
-        ),
+        routes=tuple(route for route in pod_routes if (route.table, route.destination) not in living),
         links=tuple(name for name in ours.values() if name not in names),
+        sources=sources is None and has_sources(),
     )
 
 
@@ -102,7 +124,7 @@ def remove_leftovers(netlink: Netlink, found: Leftovers) -> list[str]:
     for name in found.links:
         bury(netlink, name)
         changes.append(f"removed link {name}")
-    return changes
+    return changes + (remove_sources() if found.sources else [])
 
 
 def pod_links(netlink: Netlink, veth_prefix: str) -> frozenset[str]:
@@ -116,7 +138,21 @@ def _is_pod_route(route: Route) -> bool:
 
 
 def _is_pod_rule(rule: Rule) -> bool:
+    if _is_older(rule):
+        return True
     if pod_of(rule) is None:
         return False
-    # tables 0 (unspecified), 1 and 253 (default), 255 (local) are no ENI's; 2 to 252 and from 10000 on are (spec 4.3)
-    return rule.table == MAIN_TABLE if rule.priority == TO_POD else rule.table not in (0, 1, 253, 254, 255)
+    return rule.table == MAIN_TABLE if rule.priority == TO_POD else not is_no_enis(rule.table)
+
+
+def _is_older(rule: Rule) -> bool:
+    """A rule from one pod to one of the VPC's CIDRs: releases before 1.6 had one for each (spec 5.5)."""
+    source = rule.source
+    return (
+        rule.priority == FROM_POD
+        and rule.mark is None
+        and rule.destination is not None
+        and source is not None
+        and source.prefixlen == source.max_prefixlen
+        and not is_no_enis(rule.table)
+    )
