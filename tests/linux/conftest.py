@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from tests.linux.namespaces import MAC, SECOND_MAC, MakeSandbox, Sandbox, enter, fresh, run, staying
-
 from tests.linux.vpc import Vpc
 
 from vpccni.linux.compact import settle_shared

@@ -204,7 +204,7 @@ def test_what_somebody_broke_is_mended(host: Netlink, sandbox: MakeSandbox, comm
     wire(host, pod.netlink, pod.fd, SECOND, None, sources)
 
     def all_of_it() -> tuple[object, ...]:
-        return rules(), run("ip", "route", "show", "table", "all"), run("nft", "list", "ruleset")
+        return rules(), run("ip", "-4", "route", "show", "table", "all"), run("nft", "list", "ruleset")
 
     right = all_of_it()
     handle = next(

@@ -11,11 +11,11 @@ from tests.linux.namespaces import IPV4_EVENTS, MakeSandbox, Sandbox, ip, rules,
 
 from vpccni.linux.check import check
 from vpccni.linux.graveyard import bury, reap
+from vpccni.linux.layout import RulesLayout, pod_rules
 from vpccni.linux.links import add_veth, links
 from vpccni.linux.pod import unwire, wire
 from vpccni.linux.rtnl import Netlink, NetlinkError, Request
 from vpccni.linux.rules import add_missing_rule
-from vpccni.linux.layout import RulesLayout, pod_rules
 from vpccni.linux.wiring import WiringError
 
 pytestmark = pytest.mark.kernel
