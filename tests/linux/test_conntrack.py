@@ -31,7 +31,7 @@ def netfilter(host: Netlink) -> Iterator[Netfilter]:
 
 
 def insert(*ends: str, port: int) -> None:
-    run("conntrack", "-I", *ends, "-p", "udp", "--sport", str(port), "--dport", "80", "--timeout", "100")
+    run("conntrack", "-I", "-p", "udp", *ends, "--sport", str(port), "--dport", "80", "--timeout", "100")
 
 
 def ports() -> list[int]:
@@ -57,7 +57,7 @@ def test_the_older_way_is_taken_when_the_newer_is_refused(
     netfilter: Netfilter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = [NetlinkError(errno.EINVAL, "filter")]
-    monkeypatch.setattr(netfilter, "attempt", lambda requests: refused)
+    monkeypatch.setattr(netfilter, "attempt", lambda _: refused)
     doomed: list[int] = []
     monkeypatch.setattr(netfilter, "run", lambda requests: doomed.append(len(requests)))
     forget(netfilter, POD)

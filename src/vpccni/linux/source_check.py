@@ -9,7 +9,7 @@ import socket
 import struct
 from pathlib import Path
 
-from vpccni.linux.links import GETLINK, IFINFO, NEWLINK
+from vpccni.linux.links import GETLINK, IFINFO, IFLA_IFNAME, NEWLINK
 from vpccni.linux.rtnl import Netlink, Request, attribute, attributes
 
 IFLA_AF_SPEC, IFLA_INET_CONF = 26, 1
@@ -25,7 +25,7 @@ def loosen(netlink: Netlink, index: int) -> list[str]:
 
     A device without any check is left so: the kernel takes the greater of the device's number and the one for all.
     """
-    own = source_check(netlink, index)
+    own, _ = source_check(netlink, index)
     if max(own, int(ALL.read_text())) != STRICT:
         return []
     return set_source_check(netlink, index, LOOSE)
@@ -33,19 +33,22 @@ def loosen(netlink: Netlink, index: int) -> list[str]:
 
 def set_source_check(netlink: Netlink, index: int, wanted: int) -> list[str]:
     """Set a device's own number unless it is that; returns the changes. Raises OSError."""
-    if source_check(netlink, index) == wanted:
+    own, name = source_check(netlink, index)
+    if own == wanted:
         return []
     setting = attribute(RP_FILTER, struct.pack("=I", wanted))
     spec = attribute(socket.AF_INET | NESTED, attribute(IFLA_INET_CONF | NESTED, setting))
     body = IFINFO.pack(0, 0, index, 0, 0) + attribute(IFLA_AF_SPEC | NESTED, spec)
-    netlink.run([Request(NEWLINK, 0, body, f"set rp_filter of link {index}")])
-    return [f"set rp_filter of link {index} to {wanted}"]
+    netlink.run([Request(NEWLINK, 0, body, f"set rp_filter of {name}")])
+    return [f"set rp_filter of {name} to {wanted}"]
 
 
-def source_check(netlink: Netlink, index: int) -> int:
-    """A device's own number. Raises OSError."""
+def source_check(netlink: Netlink, index: int) -> tuple[int, str]:
+    """A device's own number, and its name. Raises OSError."""
     payload = netlink.get(GETLINK, IFINFO.pack(0, 0, index, 0, 0), f"get link {index}")
-    spec = attributes(attributes(payload[IFINFO.size :]).get(IFLA_AF_SPEC, b""))
-    values = attributes(spec.get(socket.AF_INET, b"")).get(IFLA_INET_CONF, b"")
+    found = attributes(payload[IFINFO.size :])
+    inet = attributes(found.get(IFLA_AF_SPEC, b"")).get(socket.AF_INET, b"")
+    values = attributes(inet).get(IFLA_INET_CONF, b"")
     offset = 4 * (RP_FILTER - 1)
-    return int(struct.unpack_from("=I", values, offset)[0]) if len(values) >= offset + 4 else 0
+    own = struct.unpack_from("=I", values, offset)[0] if len(values) >= offset + 4 else 0
+    return int(own), found[IFLA_IFNAME].rstrip(b"\0").decode()
