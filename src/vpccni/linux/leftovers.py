@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.compact import is_shared, settle_shared
-from vpccni.linux.graveyard import bury
+from vpccni.linux.graveyard import REAPED, bury
 from vpccni.linux.layout import PODS_TABLE, RulesLayout, is_no_enis, layout_of, pod_route, pod_rules
 from vpccni.linux.links import Link, links, set_link
 from vpccni.linux.names import is_host_veth
@@ -49,9 +49,12 @@ def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring], sources: Sources |
     by_name = {link.name: link for link in links(netlink)}
     for wiring in wirings:
         link = by_name.get(wiring.host_veth)
-        if link is None:
-            continue
         try:
+            if link is None:
+                link = _renamed(netlink, wiring, by_name, routed)
+                if link is None:
+                    continue
+                changes.append(f"gave link {wiring.host_veth} of pod {wiring.pod} its name back")
             changes += _keep(netlink, layout, wiring, link, present, routed)
         except OSError as error:
             # one pod's trouble must not keep the node's agent from starting
@@ -62,6 +65,25 @@ def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring], sources: Sources |
 def _keep_shared(netlink: Netlink, wirings: list[PodWiring], sources: Sources) -> list[str]:
     sources.tables = {wiring.address: wiring.table for wiring in wirings if wiring.table != MAIN_TABLE}
     return settle_shared(netlink, sources, set(sources.tables.values()))
+
+
+def _renamed(
+    netlink: Netlink,
+    wiring: PodWiring,
+    by_name: Mapping[str, Link],
+    routed: dict[IPv4Network | None, Route],
+) -> Link | None:
+    """A pod's link that somebody gave another name: its route still leads there. Rules go by the names' prefix."""
+    route = routed.get(IPv4Network(wiring.address))
+    link = next((each for each in by_name.values() if route and each.index == route.index), None)
+    if link is None or not link.peer or link.group == REAPED or link.name == "lo":
+        return None
+    if netlink.attempt([set_link(link.index, name=wiring.host_veth)]) != [None]:
+        # before Linux 6.2 a link that is up cannot be renamed; what goes with it is put back after this
+        down = set_link(link.index, up=False)
+        netlink.run([down, set_link(link.index, name=wiring.host_veth), set_link(link.index, up=True)])
+        routed.pop(IPv4Network(wiring.address))
+    return replace(link, name=wiring.host_veth)
 
 
 def _keep(
