@@ -42,6 +42,10 @@ class Host:
         self.wired.pop(str(assignment.address), None)
         self.kept_links.append(keep_link)
 
+    async def mend(self, assignment: Assignment, eni: Eni) -> None:
+        await asyncio.sleep(0)
+        self.wired[str(assignment.address)] = eni.id
+
     async def check(
         self, request: PluginRequest, call: CniCall, assignment: Assignment, eni: Eni
     ) -> list[str]:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpccni.aws.budget import SHARE, SLOWEST, Bucket, CallBudget, Rate, rate_of
-from vpccni.aws.call_log import CallLog, Tally
+from vpccni.aws.budget import SHARE, SLOWEST, Bucket, CallBudget, Level, Rate, rate_of
+from vpccni.aws.call_log import CallLog, Kind, Tally
 
 CREATE = "CreateNetworkInterface"
 GAPS = st.floats(0, 30, allow_nan=False)
@@ -112,3 +112,32 @@ def test_the_log_tells_calls_by_code_and_how_long_they_took() -> None:
         (CREATE, "RequestLimitExceeded"): Tally(1, 0.125, 0.125),
     }
     assert (log.count(CREATE), log.count("CreateTags")) == (3, 0)
+
+
+def test_levels_tell_of_buckets_without_touching_them() -> None:
+    budget = CallBudget()
+    for _ in range(25):
+        budget.take(CREATE, 0.0)
+    (before,) = budget.levels(0.0).items()
+    assert before == (CREATE, Level(tokens=-5.0, size=20.0, refill=1.0, pace=1.0))
+    budget.throttled(CREATE, 0.0)
+    later = budget.levels(10.0)[CREATE]
+    assert (later.tokens, later.refill, later.pace) == (0.0, 0.5, 0.5)
+    assert budget.levels(1000.0)[CREATE].tokens == 20.0
+    assert budget.levels(0.0)[CREATE].tokens == -5.0
+
+
+def test_the_log_keeps_latencies_by_status_and_when_ec2_last_answered() -> None:
+    now = 100.0
+    log = CallLog(clock=lambda: now)
+    log.record(CREATE, "Unreachable", 5.0)
+    assert log.answer_age is None
+    log.record(CREATE, "ok", 0.2, 200)
+    log.record(CREATE, "ok", 0.4, 200)
+    now = 107.0
+    assert log.answer_age == 7.0
+    seen = {kind: (h.count, h.sum) for kind, h in log.latencies().items()}
+    assert seen == {
+        Kind(CREATE, "Unreachable", None): (1, 5.0),
+        Kind(CREATE, "ok", 200): (2, pytest.approx(0.6)),
+    }

@@ -192,6 +192,10 @@ def test_every_attempt_is_counted_by_action_and_code(ec2: Ec2, script: Ec2Script
         ("AssignPrivateIpAddresses", "RequestLimitExceeded"): 1,
     }
     assert all(tally.seconds >= tally.slowest > 0 for tally in ec2.calls.tallies().values())
+    assert {(kind.code, kind.status) for kind in ec2.calls.latencies()} >= {
+        ("ok", 200),
+        ("RequestLimitExceeded", 503),
+    }
 
 
 def test_a_throttled_action_waits_before_it_is_called_again_and_others_do_not(

@@ -8,7 +8,15 @@ from ipaddress import IPv4Network
 import pytest
 
 from tests.ipam.model_ec2 import Node, key, pod
-from vpccni.ipam.actions import AttachEni, Detached, Failed, FindSubnets, FoundSubnets, ReleaseAddresses
+from vpccni.ipam.actions import (
+    AssignAddresses,
+    AttachEni,
+    Detached,
+    Failed,
+    FindSubnets,
+    FoundSubnets,
+    ReleaseAddresses,
+)
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.placement import LOOK_EVERY, Placement
 from vpccni.ipam.reasons import Reason, Refusal
@@ -45,11 +53,14 @@ def test_subnets_are_asked_for_once_and_then_every_ten_minutes() -> None:
 
 def test_an_eni_goes_into_the_first_subnet_and_waits_until_that_is_known() -> None:
     node = discovering()
-    actions = node.ipam.plan(node.now, waiting=8)
-    assert [type(action).__name__ for action in actions] == ["AssignAddresses", "FindSubnets"]
+    assert node.ipam.plan(node.now, waiting=8) == (FindSubnets(),)
     assert node.ipam.worth_waiting(node.now)
     node.ipam.apply(FoundSubnets(FindSubnets(), (TWO, ONE)), node.now)
-    assert node.ipam.plan(node.now, waiting=8) == (AttachEni(1, 4, SIP, subnet=TWO.id),)
+    primary = node.ec2.attached()[0].eni.id
+    assert node.ipam.plan(node.now, waiting=8) == (
+        AssignAddresses(primary, 5, SIP),
+        AttachEni(1, 4, SIP, subnet=TWO.id),
+    )
 
 
 def test_old_news_is_renewed_before_an_eni_is_made() -> None:
@@ -65,11 +76,9 @@ def test_old_news_is_renewed_before_an_eni_is_made() -> None:
 
 def test_ec2_that_will_not_say_leaves_the_primarys_subnet() -> None:
     node = discovering(WarmTargets(warm_ip=8))
-    for action in node.ipam.plan(node.now):
-        outcome = node.ec2.perform(action)
-        denied = Failed(action, Refusal(Reason.NOT_AUTHORISED, "ec2:DescribeSubnets"))
-        node.ipam.apply(denied if isinstance(action, FindSubnets) else outcome, node.now)
-    assert node.ipam.plan(node.now) == (AttachEni(1, 3, SIP, subnet=ONE.id),)
+    (look,) = node.ipam.plan(node.now)
+    node.ipam.apply(Failed(look, Refusal(Reason.NOT_AUTHORISED, "ec2:DescribeSubnets")), node.now)
+    assert node.ipam.plan(node.now)[1] == AttachEni(1, 3, SIP, subnet=ONE.id)
 
 
 def test_no_usable_subnet_is_a_reason() -> None:

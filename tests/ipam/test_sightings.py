@@ -76,9 +76,16 @@ def test_a_device_that_the_kernel_lost_is_doubted_at_once(node: Node) -> None:
     sightings.device_gone(cards(node), gone, node.now)
     assert not node.ipam.pool.eni(gone).usable
     assert sightings.anything_missing
-    node.now += GONE_AFTER
+    assert not any(isinstance(action, ReleaseAddresses) for action in node.ipam.plan(node.now))
     found = sightings.compare(cards(node), Sighting(node.ec2.attached()[:1]), node.now)
     assert [eni for eni, _ in found.gone] == [gone], "the kernel's word and EC2's are two"
+
+
+def test_a_device_that_went_and_came_is_no_reason_to_give_the_eni_up(node: Node) -> None:
+    sightings = Sightings()
+    sightings.device_gone(cards(node), second(node), node.now)
+    assert sightings.compare(cards(node), seen(node), node.now) == Compared()
+    assert node.ipam.pool.eni(second(node)).usable
 
 
 def test_the_primary_is_never_given_up(node: Node) -> None:

@@ -73,7 +73,6 @@ def test_with_a_third_of_ec2s_calls_failing_pods_come_up(start_lab: StartLab) ->
     assert lab("check", "--wait", "60").returncode == 0
 
 
-@pytest.mark.xfail(strict=True, reason="what IMDS did not know when the agent started, it learns never")
 def test_imds_that_lags_twenty_seconds_costs_no_pod_its_address(start_lab: StartLab) -> None:
     lab = start_lab("--nodes", "1", *env("WARM_IP_TARGET=1", "MINIMUM_IP_TARGET=5"))
     lab("fault", "add", "imds=20")
@@ -81,7 +80,7 @@ def test_imds_that_lags_twenty_seconds_costs_no_pod_its_address(start_lab: Start
     assert {pod["device"] for pod in lab.json("pod", "list")} >= {"eth0", "eth1"}
     lab("agent", "kill", "node1")
     lab("agent", "start", "node1")  # it finds an IMDS that does not know half of its pods' addresses
-    as_kubelet(lab, "more", 1, "already has an interface attached at device index", 30)
+    assert lab.json("pod", "add", "more", "--count", "1")["failed"] == {}
     addresses = [pod["ip"] for pod in lab.json("pod", "list")]
     assert len(set(addresses)) == 12
     assert lab.json("ping", "--all")["unanswered"] == []
@@ -89,15 +88,13 @@ def test_imds_that_lags_twenty_seconds_costs_no_pod_its_address(start_lab: Start
     assert lab("check", "--wait", "60").returncode == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the agent compares its pool with EC2 only when it starts")
 def test_an_eni_that_is_taken_away_behind_the_agent_is_noticed_and_made_good(start_lab: StartLab) -> None:
     lab = start_lab("--nodes", "1", *env("WARM_IP_TARGET=1", "IP_COOLDOWN_PERIOD=1"))
     lab("pod", "add", "web", "--count", "9")
     on_second = [pod["name"] for pod in lab.json("pod", "list") if pod["device"] == "eth1"]
     assert on_second
     assert "deleted eni-" in lab("fault", "behind", "node1", "delete", "--eni", "eth1").stdout
-    told = json.loads(lab("check", "-o", "json", check=False).stdout)
-    assert any("which EC2 has on no ENI of the node" in one["what"] for one in told)
+    assert lab("check", check=False).returncode == 1, "pods were on it"
     for name in on_second:
         lab("pod", "del", name)
     lab("pod", "add", "again", "--count", str(len(on_second)))
@@ -156,7 +153,6 @@ def test_a_short_soak_ends_with_nothing_leaked(start_lab: StartLab) -> None:
     assert machine_network() == before
 
 
-@pytest.mark.xfail(strict=True, reason="the agent does not ask for tagged subnets yet (no DescribeSubnets)")
 def test_subnets_of_a_second_block_are_found_by_their_tags(start_lab: StartLab) -> None:
     lab = start_lab(
         *("--nodes", "2", "--secondary-cidr", "100.64.0.0/16", "--extra-subnets", "1"),

@@ -195,8 +195,8 @@ def test_a_pod_beyond_the_types_limit_is_told_why_and_what_to_do(start_lab: Star
     log = lab.eyes.run("node1", "cat", "/var/log/aws-routed-eni/plugin.log")
     assert all({"level", "ts", "caller", "msg"} <= json.loads(line).keys() for line in log.splitlines())
     metrics = lab.eyes.run("node1", "curl", "-s", "http://127.0.0.1:61678/metrics")
-    assert 'awscni_no_available_ip_addresses{reason="EniLimit"} 1.0' in metrics
-    assert "awscni_assigned_ip_addresses 2.0" in metrics
+    assert 'vpccni_refusals_total{reason="EniLimit"} 1\n' in metrics
+    assert "awscni_assigned_ip_addresses 2\n" in metrics
     lab("pod", "del", "one")
     assert lab.pod("three")["ip"]  # waits out the cooldown
 

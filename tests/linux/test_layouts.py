@@ -122,10 +122,10 @@ def test_the_layout_is_exchanged_while_pods_run_and_no_packet_is_lost(
         for _ in range(5):
             sources = Sources(mask_beside(0x80))
             keep_pods(host, live, sources)
-            remove_leftovers(host, leftovers(host, "eni", live, sources))
+            remove_leftovers(host, leftovers(host, "eni", live, sources=sources))
             assert "lookup 20512" in rules()[0]
             assert all("10.0.0.10" not in rule for rule in rules())
-            assert not leftovers(host, "eni", live, sources)
+            assert not leftovers(host, "eni", live, sources=sources)
             assert check(host, second.netlink, SECOND, sources) == []
             sources.close()
             keep_pods(host, live)
@@ -217,7 +217,7 @@ def test_what_somebody_broke_is_mended(host: Netlink, sandbox: MakeSandbox, comm
     assert keep_pods(host, [SECOND], sources)
     assert all_of_it() == right
     assert keep_pods(host, [SECOND], sources) == []
-    assert not leftovers(host, "eni", [SECOND], sources)
+    assert not leftovers(host, "eni", [SECOND], sources=sources)
     sources.close()
 
 
@@ -230,7 +230,7 @@ def test_older_rules_for_each_cidr_of_the_vpc_go(
     for cidr in ("10.0.0.0/16", "10.1.0.0/16"):
         run("ip", "rule", "add", "prio", "1536", "from", "10.0.0.102", "to", cidr, "lookup", "2")
     run("ip", "rule", "add", "prio", "1537", "from", "10.0.0.102", "to", "10.0.0.0/16", "lookup", "2")
-    remove_leftovers(host, leftovers(host, "eni", [SECOND], sources))
+    remove_leftovers(host, leftovers(host, "eni", [SECOND], sources=sources))
     assert [rule for rule in rules() if not rule.startswith("1537")] == right
     assert len(rules()) == len(right) + 1
 
@@ -249,7 +249,7 @@ def test_a_thousand_rules_of_strangers_stay_as_they_are(
     for pod, want in zip(pods, live, strict=True):
         wire(host, pod.netlink, pod.fd, want, None, sources)
     assert keep_pods(host, live, sources) == []
-    assert not leftovers(host, "eni", live, sources)
+    assert not leftovers(host, "eni", live, sources=sources)
     for want in live:
         unwire(host, want.address, want.host_veth, want.table, sources)
     reap(host)

@@ -1,66 +1,92 @@
-"""EC2 for this node: knows the instance, its subnet, groups and tags; the client is made when it is first needed."""
+"""EC2 for this node: knows the instance, its subnets, groups and tags; the client is made when it is first needed."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network
 
+from vpccni.agent.node_enis import NodeEnis, Whose, by_ec2
 from vpccni.agent.settings import Settings
+from vpccni.aws.budget import CallBudget
+from vpccni.aws.call_log import CallLog
 from vpccni.aws.ec2 import Ec2, NewEni
 from vpccni.aws.eni_lifecycle import attach_new_eni, remove_eni
+from vpccni.aws.errors import NO_SUCH_ENI, Ec2Error
 from vpccni.aws.imds import NodeFacts
-from vpccni.aws.tags import description, eni_tags
+from vpccni.aws.port import Ec2Port
+from vpccni.aws.tags import CREATED_AT, description, eni_tags
+from vpccni.aws.values import DescribedEni
 from vpccni.ipam.actions import AttachEni
 from vpccni.ipam.limits import InstanceLimits
+from vpccni.ipam.subnets import choose
 from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId, SubnetId, SubnetOffer
 
 log = logging.getLogger(__name__)
 
+NOT_ASSIGNED = "InvalidParameterValue"
+"""What EC2 says to an address that is not on the ENI (any more), among other things."""
+
 
 class NodeCloud:
-    """The pool's actions as EC2 calls of this node. Blocking; used from the performer's threads."""
+    """The pool's actions as EC2 calls of this node. Blocking; used from several threads."""
 
-    def __init__(self, settings: Settings, facts: NodeFacts, primary: Eni) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        facts: NodeFacts,
+        primary: Eni,
+        make: Callable[[], Ec2Port] | None = None,
+        *,
+        calls: CallLog | None = None,
+        budget: CallBudget | None = None,
+    ) -> None:
+        """`make` makes the client, in tests. `calls` is counted into, `budget` paced by."""
         self._settings = settings
         self._facts = facts
-        self._primary = primary
-        self._client: Ec2 | None = None
+        self._calls, self._budget = calls, budget
+        self.groups = facts.security_groups
+        """Of the primary ENI, and so of new ones; renewed as instance metadata tells."""
+        self._make = make or self._client_of_the_region
+        self._client: Ec2Port | None = None
         self._making = threading.Lock()  # two threads must not load botocore twice
+        self._primary = primary
+        self._offers = {primary.subnet_id: SubnetOffer(primary.subnet_id, primary.subnet_cidr)}
 
     @property
-    def ec2(self) -> Ec2:
+    def ec2(self) -> Ec2Port:
         """The client; the first use takes a fifth of a second."""
         with self._making:
             if self._client is None:
-                self._client = Ec2(
-                    self._facts.region,
-                    endpoint_url=self._settings.ec2_endpoint,
-                    timeout=self._settings.http_timeout,
-                )
-                log.info("EC2 client ready for %s", self._facts.region)
+                self._client = self._make()
             return self._client
 
-    def limits(self) -> InstanceLimits:
-        """What EC2 says of a type that the data file does not know."""
-        return self.ec2.instance_limits(self._facts.instance_type)
+    @property
+    def whose(self) -> Whose:
+        """What decides which ENIs are ours."""
+        return Whose(self._facts.instance_id, untagged_are_ours=self._settings.manage_untagged_enis)
+
+    @property
+    def known_subnets(self) -> dict[SubnetId, IPv4Network]:
+        """Subnets whose CIDR somebody has told."""
+        return {offer.id: offer.cidr for offer in list(self._offers.values())}
+
+    # --- the pool's actions -----------------------------------------------------------------------------------
 
     def assign(self, eni: EniId, count: int, kind: BlockKind) -> tuple[Block, ...]:
-        """More blocks on an ENI."""
+        """More blocks on an ENI. Raises Ec2Error."""
         return self.ec2.assign(eni, count, kind)
 
     def attach(self, action: AttachEni) -> AttachedEni:
-        """A new ENI in the primary's subnet with the primary's groups (spec 6.11, discovery off)."""
+        """A new ENI in the subnet that was chosen, with its groups, else the primary's. Raises Ec2Error."""
+        offer = self._offers[action.subnet or self._primary.subnet_id]
         new = NewEni(
-            subnet=self._primary.subnet_id,
-            groups=self._facts.security_groups,
+            subnet=offer.id,
+            groups=offer.groups or self.groups,
             description=description(self._facts.instance_id),
-            tags=eni_tags(
-                self._facts.instance_id,
-                self._settings.cluster_name,
-                time.time(),
-                self._settings.additional_eni_tags,
-            ),
+            tags=self._tags(),
             count=action.count,
             kind=action.kind,
         )
@@ -70,17 +96,98 @@ class NodeCloud:
             instance=self._facts.instance_id,
             device_index=action.device_index,
             network_card=action.network_card,
-            subnet_cidr=self._primary.subnet_cidr,
+            subnet_cidr=offer.cidr,
         )
 
-    def find_subnets(self) -> tuple[tuple[SubnetOffer, ...], frozenset[SubnetId]]:
-        """The primary's subnet."""
-        return (SubnetOffer(self._primary.subnet_id, self._primary.subnet_cidr),), frozenset()
-
     def release(self, eni: EniId, blocks: tuple[Block, ...]) -> None:
-        """Give blocks back."""
-        self.ec2.unassign(eni, blocks)
+        """Give blocks back; what the ENI does not hold (any more) is fine. Raises Ec2Error."""
+        try:
+            self.ec2.unassign(eni, blocks)
+        except Ec2Error as error:
+            if error.code == NO_SUCH_ENI:
+                return
+            if error.code != NOT_ASSIGNED:
+                raise
+            held = {block for found in self.ec2.describe_enis([eni]) for block in found.blocks}
+            left = tuple(block for block in blocks if block in held)
+            if left == blocks:
+                raise
+            if left:
+                self.ec2.unassign(eni, left)
 
     def remove(self, eni: EniId) -> None:
-        """Detach and delete."""
+        """Detach and delete. Raises Ec2Error."""
         remove_eni(self.ec2, eni)
+
+    def find_subnets(self) -> tuple[tuple[SubnetOffer, ...], frozenset[SubnetId]]:
+        """Where new ENIs may go, by the tags of the zone's subnets (spec 6.11). Raises Ec2Error."""
+        described = self.ec2.describe_subnets(self._facts.vpc_id, self._facts.zone)
+        offers, excluded = choose(
+            ((SubnetOffer(s.id, s.cidr, s.free_addresses), s.tags) for s in described),
+            primary=self._primary.subnet_id,
+            cluster=self._settings.cluster_name,
+        )
+        self._offers |= {offer.id: offer for offer in offers}
+        return offers, excluded
+
+    # --- beside them ------------------------------------------------------------------------------------------
+
+    def limits(self) -> InstanceLimits:
+        """What EC2 says of a type that the data file does not know. Raises Ec2Error."""
+        return self.ec2.instance_limits(self._facts.instance_type)
+
+    def offer(self, subnet: SubnetId, groups: Iterable[str] = ()) -> SubnetOffer:
+        """A subnet that an ENIConfig names, with its groups. Raises Ec2Error."""
+        described = self.ec2.describe_subnet(subnet)
+        offer = SubnetOffer(subnet, described.cidr, groups=tuple(groups))
+        self._offers[subnet] = offer
+        return offer
+
+    def enis(self, metadata: Iterable[AttachedEni]) -> NodeEnis:
+        """The node's ENIs as EC2 sees them. Raises Ec2Error."""
+        told = tuple(metadata)
+        described = self.ec2.describe_enis(instance=self._facts.instance_id)
+        known = self.known_subnets | {entry.eni.subnet_id: entry.eni.subnet_cidr for entry in told}
+        for subnet in {found.subnet for found in described if found.attachment} - known.keys():
+            known[subnet] = self.offer(subnet).cidr
+        return by_ec2(described, told, known, self.whose)
+
+    def strays(self) -> tuple[DescribedEni, ...]:
+        """ENIs of our making that are attached to nothing. Raises Ec2Error."""
+        return self.ec2.stray_enis(self._facts.vpc_id, self._settings.cluster_name)
+
+    def tag(self, eni: EniId, tags: dict[str, str]) -> None:
+        """Add tags. Raises Ec2Error."""
+        self.ec2.tag(eni, tags.items())
+
+    def set_groups(self, eni: EniId, groups: tuple[str, ...]) -> None:
+        """All of an ENI's security groups. Raises Ec2Error."""
+        self.ec2.set_groups(eni, groups)
+
+    def delete_eni(self, eni: EniId) -> None:
+        """Delete one that is attached to nothing. Raises Ec2Error."""
+        self.ec2.delete_eni(eni)
+
+    @property
+    def wanted_tags(self) -> dict[str, str]:
+        """What an ENI of this node should be tagged with whenever it was made (spec 6.10)."""
+        return {key: value for key, value in self._tags() if key != CREATED_AT}
+
+    def _tags(self) -> tuple[tuple[str, str], ...]:
+        return eni_tags(
+            self._facts.instance_id,
+            self._settings.cluster_name,
+            time.time(),
+            self._settings.additional_eni_tags,
+        )
+
+    def _client_of_the_region(self) -> Ec2Port:
+        client = Ec2(
+            self._facts.region,
+            endpoint_url=self._settings.ec2_endpoint,
+            timeout=self._settings.http_timeout,
+            calls=self._calls,
+            budget=self._budget,
+        )
+        log.info("EC2 client ready for %s", self._facts.region)
+        return client

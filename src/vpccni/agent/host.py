@@ -19,6 +19,7 @@ from vpccni.agent.loop import HostError
 from vpccni.agent.settings import Settings
 from vpccni.agent.wire import PluginRequest
 from vpccni.aws.imds import NodeFacts
+from vpccni.ipam.found import is_found
 from vpccni.ipam.values import MAIN_TABLE, Assignment, Eni, Pod
 from vpccni.linux import pod as pod_network
 from vpccni.linux.conntrack import Released
@@ -28,7 +29,9 @@ from vpccni.linux.heal import Wanted, heal, strangers_in_front
 from vpccni.linux.host import HostSettings, keep_pods, leftovers, pod_links, remove_leftovers, set_up_host
 from vpccni.linux.iptables import iptables_kind
 from vpccni.linux.layout import RulesLayout, mask_beside
-from vpccni.linux.names import host_veth, interface_name
+from vpccni.linux.leftovers import as_they_are, connected
+from vpccni.linux.links import links
+from vpccni.linux.names import HASH_DIGITS, host_veth, interface_name
 from vpccni.linux.news import Part
 from vpccni.linux.pod import PodWiring
 from vpccni.linux.rtnl import Netlink
@@ -89,6 +92,7 @@ class KernelHost:
         self._wanted: HostSettings | None = None
         self._wired: dict[IPv4Address, PodWiring] = {}
         """What is connected by now; of the netlink thread, so that a repair and a pod's wiring never mix."""
+        self._pods_known = False
         self._sources: Sources | None = None
         self._released = Released()
         self._watcher: DriftWatcher | None = None
@@ -97,12 +101,14 @@ class KernelHost:
         self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="reap")
         self._netlink = Netlink()
         self._reaper: asyncio.TimerHandle | None = None
+        self._there: dict[str, str] = {}
+        """The veths of the last look: their names by the digits that name the pod."""
 
     async def set_up(self, wanted: HostSettings) -> list[str]:
         """The host's own rules. Raises OSError."""
 
         def work() -> list[str]:
-            if self._wanted is None:
+            if self._wanted is None and self._sources is None:
                 self._sources = open_layout(self._settings.rules, self._settings.connmark)
             changes = set_up_host(self._netlink, wanted)
             self._wanted = wanted
@@ -111,14 +117,13 @@ class KernelHost:
         return await self._run(work)
 
     def watch(self, enis: Callable[[], Iterable[Eni]]) -> None:
-        """From now on what somebody takes away or changes is mended; `enis` are those attached. After `set_up`.
+        """From now on what somebody takes away or changes is mended; `enis` are those attached.
 
-        Raises OSError.
+        After `set_up` and `keep_only`: before, every pod would be a stranger. Raises OSError.
         """
-        if self._wanted is None:
-            raise OSError("the host's network is not set up yet")
+        if self._wanted is None or not self._pods_known:
+            raise OSError("it is not known yet what the host's network is to be")
         host = self._wanted
-        ports = {self._netlink.port, *([self._sources.port] if self._sources else [])}
 
         def wanted() -> Wanted:
             return Wanted(self._wanted or host, tuple(enis()), (), self._sources)
@@ -127,7 +132,8 @@ class KernelHost:
             now = wanted()
 
             def work() -> list[str]:
-                changes = heal(self._netlink, replace(now, pods=tuple(self._wired.values())), part)
+                whole = replace(now, pods=tuple(self._wired.values()), sources=self._sources)
+                changes = heal(self._netlink, whole, part)
                 self._tell(strangers_in_front(self._netlink))
                 return changes
 
@@ -137,10 +143,22 @@ class KernelHost:
             wanted,
             mend,
             veth_prefix=self._settings.veth_prefix,
-            own_ports=lambda: ports,
+            own_ports=lambda: {self._netlink.port, *([self._sources.port] if self._sources else [])},
             poll=legacy_poll(),
         )
         self._watcher.start()
+
+    async def lay_out(self, rules: RulesLayout) -> list[str]:
+        """Exchange the layout of the pods' rules for another while the pods run; no packet is lost. Raises OSError."""
+
+        def work() -> list[str]:
+            before, self._sources = self._sources, open_layout(rules, self._settings.connmark)
+            changes = self._settle_pods()
+            if before is not None:
+                before.close()
+            return changes
+
+        return await self._run(work)
 
     def _tell(self, sentences: Iterable[str]) -> None:
         now = set(sentences)
@@ -148,23 +166,51 @@ class KernelHost:
             log.warning("host: %s", sentence)
         self._told = now
 
-    async def live_links(self) -> frozenset[str]:
-        """The host veths that are there."""
-        return await self._run(lambda: pod_links(self._netlink, self._settings.veth_prefix))
+    async def look(self) -> dict[str, IPv4Address]:
+        """The host veths that are there are known from now on; returns the address routed to each. Raises OSError."""
 
-    async def keep_only(self, live: Iterable[tuple[Assignment, Eni]]) -> list[str]:
-        """After a restart: live pods have all that is theirs, and nothing is left of others. Raises OSError."""
+        def work() -> tuple[dict[str, str], dict[str, IPv4Address]]:
+            return pod_links(self._netlink), connected(self._netlink)
+
+        self._there, routed = await self._run(work)
+        return routed
+
+    async def macs(self) -> frozenset[str]:
+        """The MACs of the devices that are there. Raises OSError."""
+        return await self._run(lambda: frozenset(link.mac for link in links(self._netlink)))
+
+    def alive(self, assignment: Assignment) -> bool:
+        """Whether the pod's veth was there at the last look."""
+        return self._veth(assignment.pod, assignment)[-HASH_DIGITS:] in self._there
+
+    async def keep_only(
+        self, live: Iterable[tuple[Assignment, Eni]], spared: Iterable[tuple[Assignment, Eni]] = ()
+    ) -> list[str]:
+        """After a restart: live pods have all that is theirs, and nothing is left of others. Raises OSError.
+
+        The `spared` are live too, on ENIs that nobody could tell: what they have is not touched.
+        """
         wirings = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in live]
+        untouched = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in spared]
 
         def work() -> list[str]:
-            self._wired = {wiring.address: wiring for wiring in wirings}
-            changes = keep_pods(self._netlink, wirings, self._sources)
-            found = leftovers(self._netlink, self._settings.veth_prefix, wirings, self._sources)
-            changes += remove_leftovers(self._netlink, found)
+            held = as_they_are(self._netlink, untouched)
+            self._wired = {wiring.address: wiring for wiring in (*wirings, *held)}
+            self._pods_known = True
+            changes = self._settle_pods(held)
             pod_network.reap(self._netlink)
             return changes
 
         return await self._run(work)
+
+    def _settle_pods(self, spared: Iterable[PodWiring] = ()) -> list[str]:
+        """What is missing first, then what is too much: a layout is exchanged for the other that way, too."""
+        spared = list(spared)
+        pods = list(self._wired.values())
+        changes = keep_pods(self._netlink, pods, self._sources)
+        prefix = self._settings.veth_prefix
+        found = leftovers(self._netlink, prefix, pods, spared, self._sources)
+        return changes + remove_leftovers(self._netlink, found)
 
     async def wire(self, request: PluginRequest, call: CniCall, assignment: Assignment, eni: Eni) -> str:
         """Connect the sandbox; returns the host veth's name. Raises HostError."""
@@ -186,7 +232,7 @@ class KernelHost:
 
     async def unwire(self, pod: Pod, assignment: Assignment, eni: Eni | None, *, keep_link: bool) -> None:
         """Take the pod's rules, route and link away. Raises HostError."""
-        name = None if keep_link else host_veth(self._settings.veth_prefix, pod, assignment.interface.index)
+        name = None if keep_link else self._veth(pod, assignment)
         table = eni.route_table if eni is not None else None
 
         def work() -> None:
@@ -197,6 +243,17 @@ class KernelHost:
         await self._run_typed(work)
         if self._reaper is None:
             self._reaper = asyncio.get_running_loop().call_later(REAP_AFTER, self._reap)
+
+    async def mend(self, assignment: Assignment, eni: Eni) -> None:
+        """The pod's route and rules lead by this ENI. Raises HostError."""
+        wiring = self._wiring(assignment.pod, assignment, eni)
+
+        def work() -> None:
+            self._wired[wiring.address] = wiring
+            for change in keep_pods(self._netlink, [wiring], self._sources):
+                log.info("host: %s", change)
+
+        await self._run_typed(work)
 
     async def check(
         self, request: PluginRequest, call: CniCall, assignment: Assignment, eni: Eni
@@ -231,13 +288,20 @@ class KernelHost:
     def _wiring(self, pod: Pod, assignment: Assignment, eni: Eni, call: CniCall | None = None) -> PodWiring:
         return PodWiring(
             pod=str(pod),
-            host_veth=host_veth(self._settings.veth_prefix, pod, assignment.interface.index),
+            host_veth=self._veth(pod, assignment, new=call is not None and call.command == "ADD"),
             interface=interface_name(assignment),
             address=assignment.address,
             table=eni.route_table,
             mtu=call.mtu if call else self._settings.pod_mtu,
             number=assignment.interface.index,
         )
+
+    def _veth(self, pod: Pod, assignment: Assignment, *, new: bool = False) -> str:
+        """The host's end; a pod from before a change of the prefix goes on under its old name (spec 6.4)."""
+        if is_found(assignment.key):
+            return assignment.key.container_id
+        name = host_veth(self._settings.veth_prefix, pod, assignment.interface.index)
+        return name if new else self._there.get(name[-HASH_DIGITS:], name)
 
     def _settle_connections(self, address: IPv4Address) -> None:
         """The last pod's connections must not meet the next one: usually done long ago, in the background."""
@@ -276,15 +340,16 @@ class KernelHost:
 class KernelEnis:
     """Sets ENIs up and down in the caller's thread, over a netlink socket of its own: a device may take its time."""
 
-    def __init__(self, mtu: int) -> None:
+    def __init__(self, mtu: int, device_wait: float = DEVICE_WAIT) -> None:
         self._mtu = mtu
+        self._device_wait = device_wait
 
     def set_up(self, eni: Eni) -> None:
         """Wait for the device and configure it. Raises OSError."""
         if eni.route_table == MAIN_TABLE:
             raise OSError(f"{eni.id} is the primary ENI; its address is the operating system's")
         with Netlink() as netlink:
-            for change in set_up_eni(netlink, eni, self._mtu, DEVICE_WAIT):
+            for change in set_up_eni(netlink, eni, self._mtu, self._device_wait):
                 log.info("%s: %s", eni.id, change)
 
     def tear_down(self, eni: Eni) -> None:

@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from ipaddress import IPv4Address
+from time import perf_counter
 from typing import Protocol
 
 from vpccni.agent.clock import Clock
@@ -26,20 +27,27 @@ from vpccni.agent.cni_call import (
     result_json,
 )
 from vpccni.agent.counters import Counters
+from vpccni.agent.decisions import Decisions
 from vpccni.agent.turns import Turns
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.actions import Action, Attached, Detached, Failed, Outcome
 from vpccni.ipam.cards import Cards, assign_on
 from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
 from vpccni.ipam.decide import Ipam
+from vpccni.ipam.found import found_key
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.sightings import adopt
 from vpccni.ipam.under_way import NotUnderWayError
-from vpccni.ipam.values import Assignment, Cooling, Eni, EniId, Interface, Pod, SandboxKey
-from vpccni.linux.names import interface_name
+from vpccni.ipam.values import Assignment, AttachedEni, Cooling, Eni, EniId, Interface, Pod, SandboxKey
+from vpccni.linux.names import host_veth, interface_name
 
 log = logging.getLogger(__name__)
 
+UNDERSTOOD = frozenset(
+    {Reason.SUBNET_FULL, Reason.NO_FREE_PREFIX, Reason.THROTTLED, Reason.NOT_AUTHORISED, Reason.ENI_LIMIT}
+)
+"""Refusals that tell nothing new of the node's ENIs."""
 PATIENCE = 20.0
 """Seconds that an ADD waits for addresses that are on their way; EC2 needs 1-10 to create and attach an ENI."""
 
@@ -55,6 +63,9 @@ class Host(Protocol):
 
     async def unwire(self, pod: Pod, assignment: Assignment, eni: Eni | None, *, keep_link: bool) -> None:
         """Take the pod's rules, route and (unless `keep_link`) its link away."""
+
+    async def mend(self, assignment: Assignment, eni: Eni) -> None:
+        """The pod's route and rules lead by this ENI."""
 
     async def check(
         self, request: PluginRequest, call: CniCall, assignment: Assignment, eni: Eni
@@ -104,12 +115,15 @@ class Agent:
         policies: Policies | None = None,
         more_cards: Mapping[int, tuple[Ipam, Store]] | None = None,
         multi_nic: bool = False,
+        counters: Counters | None = None,
+        decisions: Decisions | None = None,
     ) -> None:
         """`added` is told of each ADD before anything is done for it; `more_cards` have pools and stores of their own."""
         self.ipam = ipam
         self.cards = Cards([ipam, *(pool for pool, _ in (more_cards or {}).values())])
         self.enis = enis
-        self.counters = Counters()
+        self.counters = counters if counters is not None else Counters()
+        self.decisions = decisions if decisions is not None else Decisions()
         self._host = host
         self._stores = {0: store, **{card: other for card, (_, other) in (more_cards or {}).items()}}
         self._multi_nic = multi_nic
@@ -123,6 +137,8 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.doubted: Callable[[], None] = lambda: None
+        """Told when EC2 did not do what we thought it would: the pools should be compared with it."""
         self.has_addresses = asyncio.Event()
         """Set once the pool has held an address for pods: the node can run some."""
 
@@ -130,11 +146,15 @@ class Agent:
 
     async def add(self, request: PluginRequest, call: CniCall) -> bytes:
         """Give the sandbox an address and connect it. Repeating it gives the same address."""
+        began = perf_counter()
         self.counters.adds += 1
         async with self._turns.of(call.pod):
             self._added(call)
+            for before in self._found(call):  # the pod's new sandbox takes the veth's name over
+                await self._give_back(before, "PodDeleted")
             assignments = await self._take(call)
             connected: list[Connected] = []
+            taken = perf_counter()
             try:
                 for assignment in assignments:
                     eni = self.enis[assignment.eni]
@@ -150,29 +170,37 @@ class Agent:
                     )
             except HostError as error:
                 await self._give_up(assignments, len(connected))
-                raise CniError.refused(Refusal(Reason.HOST_SETUP_FAILED, str(error)), call.pod) from error
+                raise self._refused(Refusal(Reason.HOST_SETUP_FAILED, str(error)), call.pod) from error
             except asyncio.CancelledError:
                 await self._give_up(assignments, len(connected))
                 raise
+            self.counters.add_seconds["wiring"].observe(perf_counter() - taken)
             if self._policies is not None:
                 # what it leaves behind is the runtime's DEL to clean up
                 await self._policies.enforce(call.pod, len(connected))
         self.kick()
+        self.counters.add_seconds["total"].observe(perf_counter() - began)
         return result_json(call, connected)
 
     async def delete(self, call: CniCall) -> bytes:
         """Disconnect the sandbox and let its addresses cool. What is not there (any more) is fine."""
+        began, seconds = perf_counter(), self.counters.delete_seconds
         async with self._turns.of(call.pod):
-            assignments = self._find(call.key)
+            assignments = self._find(call.key) or self._found(call)
             if not assignments:
                 await self._delete_unknown(call)
                 return b""
             for assignment in assignments:
+                step = perf_counter()
                 await self._unwire(assignment)
+                unwired = perf_counter()
                 await self._give_back(assignment, "PodDeleted")
+                seconds["wiring"].observe(unwired - step)
+                seconds["checkpoint"].observe(perf_counter() - unwired)
             self.kick()
             if self._policies is not None:
                 await self._policies.forget(assignments[0].pod)
+        seconds["total"].observe(perf_counter() - began)
         return b""
 
     async def check(self, request: PluginRequest, call: CniCall) -> bytes:
@@ -252,6 +280,11 @@ class Agent:
         migrated = SandboxKey(MIGRATED_NETWORK, key.container_id, MIGRATED_INTERFACE)
         return self.cards.find(key) or self.cards.find(migrated)
 
+    def _found(self, call: CniCall) -> tuple[Assignment, ...]:
+        """What the host showed of this pod when no checkpoint told of it."""
+        names = (host_veth(call.veth_prefix, call.pod, number) for number in range(len(self.cards.pools)))
+        return tuple(a for name in names for a in self.cards.find(found_key(name)))
+
     async def _take(self, call: CniCall) -> tuple[Assignment, ...]:
         """An address for each interface, written down; waits a bounded time for what is on its way."""
         if call.every_card and not self._multi_nic:
@@ -276,22 +309,33 @@ class Agent:
     async def _take_one(
         self, call: CniCall, interface: Interface, pools: tuple[Ipam, ...], deadline: float
     ) -> Assignment:
+        began, waited = perf_counter(), False
         while True:
             answer = assign_on(pools, call.key, call.pod, self._clock(), interface)
             if isinstance(answer, Assignment):
                 break
+            if not waited:
+                waited = True
+                self.counters.waits += 1
             if not await self._wait_for_address(pools, deadline):
-                refusal = pools[0].refusal(self._clock())
-                self.counters.refused[refusal.reason] += 1
-                raise CniError.refused(refusal, call.pod)
+                self.counters.waited += perf_counter() - began
+                raise self._refused(pools[0].refusal(self._clock()), call.pod)
+        assigned = perf_counter()
+        self.counters.waited += assigned - began if waited else 0.0
+        self.counters.add_seconds["wait"].observe(assigned - began)
         self.kick()
         try:
             await self._stores[self._card(answer)].append(Given(answer))
         except OSError as error:
             self.cards.holder(answer).undo(call.key)
-            self.counters.refused[Reason.CHECKPOINT_FAILED] += 1
-            raise CniError.refused(Refusal(Reason.CHECKPOINT_FAILED, str(error)), call.pod) from error
+            raise self._refused(Refusal(Reason.CHECKPOINT_FAILED, str(error)), call.pod) from error
+        self.counters.add_seconds["checkpoint"].observe(perf_counter() - assigned)
         return answer
+
+    def _refused(self, refusal: Refusal, pod: Pod) -> CniError:
+        self.counters.refused[refusal.reason] += 1
+        self.decisions.refused(pod, refusal, self._clock())
+        return CniError.refused(refusal, pod)
 
     async def _wait_for_address(self, pools: tuple[Ipam, ...], deadline: float) -> bool:
         """Wait until a pool changed; False if there is nothing to wait for, or no time."""
@@ -381,7 +425,8 @@ class Agent:
             waiting = sum(card == pool.state.card for card, _ in self._waiting)
             for action in pool.plan(now, waiting=waiting):
                 log.info("pool: %s", action)
-                task = asyncio.get_running_loop().create_task(self._carry_out(action))
+                self.decisions.began(pool.state, action, now, waiting)
+                task = asyncio.get_running_loop().create_task(self._carry_out(action, pool.state.card))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
         if self._timer is not None:
@@ -400,16 +445,22 @@ class Agent:
             if not turn.done():
                 turn.set_result(None)
 
-    async def _carry_out(self, action: Action) -> None:
+    async def _carry_out(self, action: Action, card: int) -> None:
+        began = perf_counter()
         outcome = await self._perform(action)
+        self.counters.action_seconds[type(action).__name__].observe(perf_counter() - began)
+        self.decisions.ended(outcome, self._clock(), card)
         if isinstance(outcome, Attached):
             self.enis[outcome.attached.eni.id] = outcome.attached.eni
         elif isinstance(outcome, Detached):
             self.enis.pop(outcome.action.eni, None)
+            self.decisions.forget(outcome.action.eni)
         elif isinstance(outcome, Failed):
             kind = type(outcome.action).__name__
-            self.counters.failed_actions[kind, outcome.refusal.reason] += 1
+            self.counters.action_failed(outcome)
             log.warning("pool: %s failed: %s. %s", kind, outcome.refusal, outcome.refusal.reason.advice)
+            if outcome.refusal.reason not in UNDERSTOOD:
+                self.doubted()
         if not isinstance(outcome, Failed):
             log.info("pool: done: %s", outcome)
         try:
@@ -419,6 +470,31 @@ class Agent:
             log.exception("EC2 did what the pool cannot follow: %s", outcome)
         self._wake()
         self.kick()
+
+    # --- what others did to the node's ENIs -------------------------------------------------------------------
+
+    async def adopt(self, entry: AttachedEni) -> None:
+        """Take in an ENI that is set up on the host; pods that turn out to be on it have their rules mended."""
+        self.enis[entry.eni.id] = entry.eni
+        moved = adopt(self.cards, entry, self._clock())
+        for assignment in moved:
+            try:
+                await self._host.mend(assignment, entry.eni)
+            except HostError as error:
+                log.error("pod %s is on %s, and its rules are not: %s", assignment.pod, entry.eni.id, error)
+        self._wake()
+        self.kick()
+
+    async def lose(self, eni_id: EniId, pods: tuple[Assignment, ...]) -> None:
+        """An ENI was given up; the pods' addresses on it went with it."""
+        eni = self.enis.pop(eni_id, None)
+        for assignment in pods:
+            card = eni.network_card if eni is not None and eni.network_card in self._stores else 0
+            cooling = Cooling(assignment.address, self._clock() + self.ipam.pool.cooldown)
+            try:
+                await self._stores[card].append(TakenBack(assignment.key, cooling))
+            except OSError as error:
+                log.error("that %s was lost is not on disk: %s", assignment.address, error)
 
     async def stop(self) -> None:
         """Begin nothing new and let what is under way with EC2 end, so that no half-made ENI is left."""

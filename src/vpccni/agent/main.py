@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Run L-IPAM until it is told to stop."""
     settings, bad = parse_settings(os.environ)
-    open_logs(settings.log_level, settings.log_file, plugin_log(settings))
+    open_logs(settings.log_level, settings.log_file, plugin_log(settings), settings.plugin_log_level)
     for setting in bad:
         log.error("bad setting: %s", setting)
     asyncio.run(_run(settings))

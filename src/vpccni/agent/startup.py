@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,13 +23,16 @@ from vpccni.agent.carry_out import Performer
 from vpccni.agent.clock import steady_clock
 from vpccni.agent.cloud import NodeCloud
 from vpccni.agent.conflist import NAME, write_conflist
+from vpccni.agent.duties import Duties
 from vpccni.agent.host import KernelEnis, KernelHost, host_settings
 from vpccni.agent.install import install_plugin
 from vpccni.agent.loop import Agent
-from vpccni.agent.metrics import AgentCollector, serve_metrics
+from vpccni.agent.node_enis import NodeEnis, by_metadata, with_metadata
+from vpccni.agent.observing import Observing
 from vpccni.agent.rpc.backend import node_config
 from vpccni.agent.rpc.network_policy import NetworkPolicyAgent
 from vpccni.agent.rpc.serve import Rpc
+from vpccni.agent.scene import Scene
 from vpccni.agent.service import Service
 from vpccni.agent.settings import Settings
 from vpccni.agent.store import Store
@@ -37,11 +41,12 @@ from vpccni.aws.errors import Ec2Error
 from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_facts
 from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, NewerCheckpointError, snapshot
 from vpccni.ipam.decide import Ipam
+from vpccni.ipam.found import take_in_found
 from vpccni.ipam.limits import InstanceLimits, known_limits
-from vpccni.ipam.restore import restore
+from vpccni.ipam.placement import Placement
+from vpccni.ipam.restore import Restored, restore
 from vpccni.ipam.targets import NodeLimits
-from vpccni.ipam.values import Assignment, AttachedEni, BlockKind, Eni, EniId
-from vpccni.linux.names import host_veth
+from vpccni.ipam.values import AttachedEni, BlockKind, Eni, EniId
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -49,6 +54,10 @@ T = TypeVar("T")
 HOUSEKEEPING = 60.0
 """Seconds between looks for a deletion that was noted in the very moment in which the agent came back."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+EC2_PATIENCE = 5.0
+"""Seconds that a restarted agent waits for EC2 before it serves pods on metadata's word."""
+START_DEVICE_WAIT = 5.0
+"""Seconds for the device of an ENI that was attached before the agent started: usually it is there."""
 
 
 class Startup:
@@ -63,6 +72,9 @@ class Startup:
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="start")
         self.store = Store(settings.checkpoint)
         self.enis: dict[EniId, Eni] = {}
+        self.began = time.monotonic()
+        self.scene = Scene(settings, self.clock, phase=lambda: self.service.phase)
+        self.observing = Observing(self.scene)
 
     async def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, stop."""
@@ -70,6 +82,8 @@ class Startup:
         stop = _stop_signal()
         self.server.start()
         self.rpc.start()
+        self.scene.counters.initialising = 1
+        self.observing.start()
         pending.pending_dir(self.settings.run_dir).mkdir(mode=0o700, exist_ok=True)
         if install_plugin(self.settings.host_bin_dir):
             log.info("Installed the plugin in %s", self.settings.host_bin_dir)
@@ -80,6 +94,7 @@ class Startup:
         attached = await self._until(
             "listing ENIs in instance metadata", self._threaded(lambda: attached_enis(imds))
         )
+        self.scene.heard("instance metadata")
         log.info(
             "This is %s, %s in %s; %d ENIs attached",
             facts.instance_id,
@@ -87,68 +102,122 @@ class Startup:
             facts.zone,
             len(attached),
         )
-        cloud = NodeCloud(self.settings, facts, attached[0].eni)
+        cloud = NodeCloud(
+            self.settings, facts, attached[0].eni, calls=self.scene.calls, budget=self.scene.budget
+        )
         limits = known_limits(facts.instance_type)
         if limits is None:
             limits = await self._until(
                 f"asking EC2 about {facts.instance_type}", self._threaded(cloud.limits)
             )
         host = KernelHost(self.settings)
-        await self._set_up_host(host, facts, attached)
-        agent = await self._agent(host, cloud, limits, attached)
+        initialising = time.monotonic()
+        wanted = host_settings(self.settings, facts)
+        for change in await self._until("setting up the host's network", lambda: host.set_up(wanted)):
+            log.info("host: %s", change)
+        checkpoint = self._checkpoint()
+        seen = await self._look(host, cloud, attached, checkpoint)
+        ours = (
+            seen.sighting.attached
+            if seen is not None
+            else by_metadata(attached, cloud.whose).sighting.attached
+        )
+        ours = await self._set_up_enis(ours)
+        agent = await self._agent(host, cloud, limits, ours, checkpoint)
+        self._tell_of_the_start(agent, time.monotonic() - initialising)
         self.service.started(agent)
         self.rpc.started(agent, node_config(self.settings, facts))
         log.info("Serving the plugin on %s", self.settings.run_dir / "cni.sock")
+
+        async def changed(new: NodeFacts) -> None:
+            for change in await host.set_up(host_settings(self.settings, new)):
+                log.info("host: %s", change)
+            self.rpc.started(agent, node_config(self.settings, new))
+
+        duties = Duties(
+            self.settings, agent, cloud, imds, facts,
+            scene=self.scene, wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
+        )  # fmt: skip
+        await duties.start(seen)
         agent.kick()
-        await self._serve(agent, limits, stop)
+        await self._serve(agent, stop)
+        await duties.stop()
         host.close()
 
     # --- phases -----------------------------------------------------------------------------------------------
 
-    async def _set_up_host(
-        self, host: KernelHost, facts: NodeFacts, attached: tuple[AttachedEni, ...]
-    ) -> None:
-        wanted = host_settings(self.settings, facts)
-        for change in await self._until("setting up the host's network", lambda: host.set_up(wanted)):
-            log.info("host: %s", change)
-        wiring = KernelEnis(self.settings.eni_mtu)
+    async def _look(
+        self,
+        host: KernelHost,
+        cloud: NodeCloud,
+        attached: tuple[AttachedEni, ...],
+        checkpoint: Checkpoint,
+    ) -> NodeEnis | None:
+        """What EC2 says of the ENIs, where metadata's word is not enough; None if EC2 is not asked or does not say.
+
+        It is enough on a node that has no pods yet and no ENI but the primary. Else metadata that lags could hide an ENI
+        with live pods on it, and only EC2 tells an ENI that is not ours.
+        """
+        if self.settings.imds_only or (len(attached) == 1 and not checkpoint.allocations):
+            return None
+        self.service.phase = "asking EC2 for the ENIs"
+        try:
+            async with asyncio.timeout(EC2_PATIENCE):
+                seen = await self._threaded(lambda: cloud.enis(attached))()
+        except (Ec2Error, TimeoutError) as error:
+            log.warning(
+                "EC2 does not say which ENIs are attached (%s): instance metadata is believed until it does",
+                error or f"no answer in {EC2_PATIENCE:.0f} s",
+            )
+            return None
+        return with_metadata(seen, attached, await host.macs())
+
+    async def _set_up_enis(self, attached: tuple[AttachedEni, ...]) -> tuple[AttachedEni, ...]:
+        """Those that are usable on the host. One whose device is not there keeps nobody waiting: it is looked for again."""
+        wiring = KernelEnis(self.settings.eni_mtu, device_wait=START_DEVICE_WAIT)
+        there: list[AttachedEni] = []
         for entry in attached:
+            self.service.phase = f"setting up {entry.eni.id}"
+            try:
+                if not entry.eni.is_primary:
+                    await self._threaded(partial(wiring.set_up, entry.eni))()
+            except OSError as error:
+                log.error("%s cannot be set up: %s; it is looked at again", entry.eni.id, error)
+                continue
             self.enis[entry.eni.id] = entry.eni
-            if not entry.eni.is_primary:
-                await self._until(
-                    f"setting up {entry.eni.id}", self._threaded(partial(wiring.set_up, entry.eni))
-                )
+            there.append(entry)
+        return tuple(there)
 
     async def _agent(
-        self, host: KernelHost, cloud: NodeCloud, limits: InstanceLimits, attached: tuple[AttachedEni, ...]
+        self,
+        host: KernelHost,
+        cloud: NodeCloud,
+        limits: InstanceLimits,
+        attached: tuple[AttachedEni, ...],
+        checkpoint: Checkpoint,
     ) -> Agent:
         self.service.phase = "restoring the assignments"
         ipam = self._ipam(limits, attached[0].eni.id)
-        checkpoint = self._checkpoint()
-        links = await host.live_links()
+        connected = await self._until("looking at the pods' links", host.look)
         now = self.clock()
-
-        def alive(assignment: Assignment) -> bool:
-            return host_veth(self.settings.veth_prefix, assignment.pod, assignment.interface.index) in links
-
-        restored = restore(ipam, attached, checkpoint, alive, now)
-        for assignment in restored.stale:
-            log.info("pod %s is gone, %s cools", assignment.pod, assignment.address)
-        for assignment in restored.unheld:
+        restored = restore(ipam, attached, checkpoint, host.alive, now)
+        _tell(restored)
+        for assignment in take_in_found([ipam], connected, now):
             log.warning(
-                "pod %s keeps %s, which instance metadata does not show (yet)",
-                assignment.pod,
+                "%s has %s, and no checkpoint tells whose that is: no other pod gets it until its pod is deleted",
+                assignment.key.container_id,
                 assignment.address,
             )
-        for assignment, why in restored.lost:
-            log.error("pod %s loses %s: %s", assignment.pod, assignment.address, why)
-        log.info("%d pods keep their addresses", len(restored.kept) + len(restored.unheld))
         self.store.snapshot = lambda: snapshot(ipam.pool.assignments(), ipam.pool.cooling())
         await self._until(
             "writing the checkpoint", self._threaded(lambda: self.store.rewrite(self.store.snapshot()))
         )
-        live = [(assignment, self.enis[assignment.eni]) for assignment in ipam.pool.assignments()]
-        for change in await self._until("comparing pods with the host's rules", lambda: host.keep_only(live)):
+        unheld = {assignment.key for assignment in restored.unheld}
+        live = [(a, self.enis[a.eni]) for a in ipam.pool.assignments() if a.key not in unheld]
+        spared = [(a, self.enis[a.eni]) for a in restored.unheld]
+        for change in await self._until(
+            "comparing pods with the host's rules", lambda: host.keep_only(live, spared)
+        ):
             log.info("host: %s", change)
         performer = Performer(lambda: cloud, KernelEnis(self.settings.eni_mtu), self.enis.get)
         run_dir = self.settings.run_dir
@@ -162,6 +231,8 @@ class Startup:
             self.clock,
             added=lambda call: pending.supersede(run_dir, call),
             policies=NetworkPolicyAgent(run_dir, mode) if mode is not None else None,
+            counters=self.scene.counters,
+            decisions=self.scene.decisions,
         )
         self.service.phase = "doing the deletions that were noted"
         await pending.work_off(agent, run_dir)
@@ -178,10 +249,22 @@ class Startup:
                 limits.type,
             )
         node = NodeLimits(max_enis=most, slots_per_eni=limits.slots_per_eni, max_pods=limits.max_pods(kind))
-        # each node's own: after a throttling they must not all come back together
-        return Ipam(
-            node, self.settings.warm, kind=kind, cooldown=self.settings.cooldown, seed=crc32(primary.encode())
+        seed = crc32(
+            primary.encode()
+        )  # each node's own: after a throttling they must not all come back together
+        placement = Placement(
+            discovery=self.settings.subnet_discovery and self.settings.provisioning, seed=seed
         )
+        ipam = Ipam(
+            node,
+            self.settings.warm,
+            kind=kind,
+            cooldown=self.settings.cooldown,
+            seed=seed,
+            placement=placement,
+        )
+        ipam.state.provisioning = self.settings.provisioning
+        return ipam
 
     def _checkpoint(self) -> Checkpoint:
         """What the last run left. A file that cannot be read is put aside, not trusted and not lost."""
@@ -199,22 +282,29 @@ class Startup:
                 self.settings.checkpoint.rename(aside)
             return Checkpoint()
 
-    async def _serve(self, agent: Agent, limits: InstanceLimits, stop: asyncio.Event) -> None:
+    def _tell_of_the_start(self, agent: Agent, initialised: float) -> None:
+        self.scene.ipams = agent.cards.pools
+        counters = self.scene.counters
+        counters.initialising = 0
+        counters.initialisation_took(initialised, success=True)
+        counters.startup_took(time.monotonic() - self.began, with_api_server=False)
+
+    async def _serve(self, agent: Agent, stop: asyncio.Event) -> None:
         readiness = asyncio.create_task(self._write_conflist(agent))
-        stop_metrics = await self._metrics(agent, limits)
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HOUSEKEEPING):
                     await stop.wait()
             await pending.work_off(agent, self.settings.run_dir)
         log.info("Stopping")
+        self.scene.stopping = True
         self.rpc.stopping()
         readiness.cancel()
         await self.server.stop()
         await self.rpc.close()
         await agent.stop()
         await self.store.close(self.store.snapshot())
-        stop_metrics()
+        await self.observing.stop()
         self.threads.shutdown(wait=False)
 
     async def _write_conflist(self, agent: Agent) -> None:
@@ -222,16 +312,6 @@ class Startup:
         await agent.has_addresses.wait()
         write_conflist(self.settings)
         log.info("Wrote %s", self.settings.host_conf_dir / NAME)
-
-    async def _metrics(self, agent: Agent, limits: InstanceLimits) -> Callable[[], None]:
-        if self.settings.disable_metrics:
-            return lambda: None
-        collector = AgentCollector(agent, limits.max_enis, limits.slots_per_eni)
-        try:
-            return await self._threaded(lambda: serve_metrics(collector))()
-        except OSError as error:
-            log.error("no metrics: %s", error)
-            return lambda: None
 
     # --- waiting ----------------------------------------------------------------------------------------------
 
@@ -249,6 +329,20 @@ class Startup:
                 log.error("%s: %s; trying again in %.1f s", phase, error, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _tell(restored: Restored) -> None:
+    for assignment in restored.stale:
+        log.info("pod %s is gone, %s cools", assignment.pod, assignment.address)
+    for assignment in restored.unheld:
+        log.warning(
+            "pod %s keeps %s, which no ENI is known to have (yet); its rules stay as they are",
+            assignment.pod,
+            assignment.address,
+        )
+    for assignment, why in restored.lost:
+        log.error("pod %s loses %s: %s", assignment.pod, assignment.address, why)
+    log.info("%d pods keep their addresses", len(restored.kept) + len(restored.unheld))
 
 
 def _stop_signal() -> asyncio.Event:

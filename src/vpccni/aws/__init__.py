@@ -22,8 +22,9 @@ errors.py
 tags.py
     eni_tags(instance, cluster, now, additional=()) -> ((key, value), …); description(instance) -> str
 budget.py, call_log.py
-    CallBudget(share): .take(action, now) -> seconds to wait, .throttled(…), .accepted(…), .pace(action)
-    CallLog(): .record(action, code, seconds), .tallies() -> {(action, code): Tally}, .count(action)
+    CallBudget(share): .take(action, now) -> seconds to wait, .throttled(…), .accepted(…), .pace(action), .levels(now)
+    CallLog(): .record(action, code, seconds, status=None), .tallies() -> {(action, code): Tally}, .count(action),
+        .latencies() -> {Kind: Histogram}, .answer_age
 port.py, fake_ec2.py, fake_imds.py
     Ec2Port and ImdsPort, and FakeEc2(subnets) and FakeImds(documents) that meet them in memory
 """

@@ -7,6 +7,7 @@ that works (additive increase, multiplicative decrease, as TCP shares a link). P
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SHARE = 0.2
@@ -52,6 +53,19 @@ def rate_of(action: str) -> Rate:
     return RATES.get(action, DESCRIBE if action.startswith("Describe") else MUTATING)
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How an action's bucket stands at some time."""
+
+    tokens: float
+    """Calls that could be made at once; below zero: that many have been promised a later time."""
+    size: float
+    refill: float
+    """Calls a second, as slow as EC2's refusals have made it."""
+    pace: float
+    """The part of the rate that EC2's refusals leave."""
+
+
 @dataclass(slots=True)
 class Bucket:
     """Tokens of one action. Goes below zero when calls have been promised a later time."""
@@ -83,10 +97,16 @@ class Bucket:
         self._flow(now)
         self.pace = min(1.0, self.pace + STEP)
 
+    def level(self, now: float) -> Level:
+        """How it stands; changes nothing."""
+        passed = max(0.0, now - self.at)
+        refill = self.rate.refill * self.pace
+        return Level(min(self.rate.size, self.tokens + passed * refill), self.rate.size, refill, self.pace)
+
     def _flow(self, now: float) -> None:
         passed = max(0.0, now - self.at)  # a caller that read the clock earlier may come later
         self.tokens = min(self.rate.size, self.tokens + passed * self.rate.refill * self.pace)
-        self.at += passed
+        self.at = max(self.at, now)
 
 
 @dataclass(slots=True)
@@ -112,6 +132,13 @@ class CallBudget:
         """The part of the rate that EC2's refusals leave for an action: 1 if there were none."""
         bucket = self._buckets.get(action)
         return 1.0 if bucket is None else bucket.pace
+
+    def levels(self, now: float) -> Mapping[str, Level]:
+        """Every bucket that was used.
+
+        Others may read it while its owner is at work: a number may then be a call behind, for whoever looks at it.
+        """
+        return {action: bucket.level(now) for action, bucket in self._buckets.copy().items()}
 
     def _bucket(self, action: str, now: float) -> Bucket:
         bucket = self._buckets.get(action)

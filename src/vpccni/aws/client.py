@@ -25,6 +25,7 @@ JITTER = 0.25
 """A wait for the budget grows by up to this part: nodes that were refused together shall not come back together."""
 ATTEMPTS = 2
 """One lost packet is covered here. Who called knows what is still needed, and backs off."""
+HTTP_OK = 200
 LEGIBLE = 200
 """Characters of a page that is no answer of EC2's."""
 REPEATABLE = frozenset(
@@ -78,11 +79,11 @@ class Ec2Client:
                 failed = _typed(error, action, subject=subject, subnet=subnet, prefixes=prefixes)
                 if failed is None:
                     raise
-                self._note(action, started, failed)
+                self._note(action, started, failed, _status(error))
                 if attempt + 1 == ATTEMPTS or not _worth_repeating(action, failed):
                     raise failed from error
             else:
-                self._note(action, started, None)
+                self._note(action, started, None, HTTP_OK)
                 return answer
         raise AssertionError("the last attempt returns or raises")
 
@@ -153,9 +154,9 @@ class Ec2Client:
         if wait > 0:
             self._sleep(wait * (1 + JITTER * random.random()))  # noqa: S311 -- spreads calls, hides nothing
 
-    def _note(self, action: str, started: float, failed: Ec2Error | None) -> None:
+    def _note(self, action: str, started: float, failed: Ec2Error | None, status: int | None) -> None:
         now = self._clock()
-        self.calls.record(action, OK if failed is None else failed.code, now - started)
+        self.calls.record(action, OK if failed is None else failed.code, now - started, status)
         with self._pacing:
             if failed is None:
                 self._budget.accepted(action, now)
@@ -209,6 +210,16 @@ def _typed(
                 status=500,
             )
     return None
+
+
+def _status(error: Exception) -> int | None:
+    """HTTP's of the answer; None if there was none."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 -- it was loaded by the call that failed
+
+    if not isinstance(error, ClientError):
+        return None
+    status: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status
 
 
 def _worth_repeating(action: str, failed: Ec2Error) -> bool:

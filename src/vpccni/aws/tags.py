@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-INSTANCE = "node.k8s.amazonaws.com/instance_id"
-CREATED_AT = "node.k8s.amazonaws.com/createdAt"
-CLUSTER = "cluster.k8s.amazonaws.com/name"
+from vpccni.ipam.leaks import CLUSTER, CREATED_AT
+from vpccni.ipam.managed import INSTANCE
+
+__all__ = ["CLUSTER", "CREATED_AT", "INSTANCE", "OWNED_BY", "OWNER", "description", "eni_tags"]
+
 OWNER = "eks:eni:owner"
 OWNED_BY = "amazon-vpc-cni"
 

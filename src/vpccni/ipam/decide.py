@@ -107,7 +107,7 @@ class Ipam:
         EC2 is being asked for some, or would be at once, or will be, or one cools, for at most `patience` more.
         """
         self.pool.advance(now)
-        if self.state.under_way.growing:
+        if self.state.under_way.growing or self.state.under_way.finding_subnets:
             return True
         growth = grow(self.state, now, 1)
         if growth.actions or growth.busy:
@@ -280,12 +280,24 @@ class Ipam:
     def _add_blocks(self, eni: EniId, blocks: tuple[Block, ...]) -> None:
         refused: AddressHeldError | None = None
         for block in blocks:
+            self._forget_on_missing(eni, block)
             try:
                 self.pool.add_block(eni, block)
             except AddressHeldError as error:
                 refused = error
         if refused is not None:
             raise refused
+
+    def _forget_on_missing(self, eni: EniId, block: Block) -> None:
+        """EC2 gives what an ENI had that is gone to another at once; what no pod has of it is no more on the old one."""
+        for missing in self.state.placement.missing - {eni}:
+            if not self.pool.has_eni(missing):
+                continue
+            for old in self.pool.blocks_of(missing):
+                if old.network.overlaps(block.network) and old in self.pool.empty_blocks_of(
+                    missing, old.kind
+                ):
+                    self.pool.remove_block(missing, old)
 
     def _failed(self, action: Action, refusal: Refusal, now: float) -> None:
         if isinstance(action, ReleaseAddresses | DetachEni):

@@ -66,6 +66,11 @@ def grow(state: NodeState, now: float, waiting: int) -> Growth:
     growth.short = want.short
     if growth.short > 0 and not _may_grow(state, growth):
         return growth
+    if growth.short > 0 and state.placement.unknown:
+        # the primary's own subnet may be tagged as one whose addresses are not for pods
+        growth.wants_subnets = True
+        growth.busy.append("EC2 is being asked for subnets")
+        return growth
     _cover(want, growth, now)
     growth.short = want.short
     if state.falling_back:

@@ -47,6 +47,11 @@ class Placement:
         """Whether EC2 must be asked before a new ENI is put anywhere."""
         return self.discovery and (self.looked_at is None or now > self.looked_at + FRESH)
 
+    @property
+    def unknown(self) -> bool:
+        """Whether EC2 was never asked though it should be."""
+        return self.discovery and self.looked_at is None
+
     def due_at(self) -> float | None:
         """When EC2 is to be asked whatever happens; None: never."""
         if not self.discovery:

@@ -101,6 +101,8 @@ class Shrinking:
         for view in state.pool.enis():
             if view.usable:
                 yield view, other
+            elif view.eni.id in state.placement.missing:
+                continue
             elif view.eni.role is EniRole.PLAIN and (view.eni.is_primary or view.assigned or view.cooling):
                 # without pods it goes as a whole
                 yield view, tuple(BlockKind)
@@ -116,7 +118,11 @@ class Shrinking:
 
     def _could_go(self, view: EniView) -> bool:
         state = self._state
-        if view.eni.is_primary or view.eni.role is not EniRole.PLAIN:
+        if (
+            view.eni.is_primary
+            or view.eni.role is not EniRole.PLAIN
+            or view.eni.id in state.placement.missing
+        ):
             return False
         if state.under_way.on(view.eni.id) is not None:
             return False

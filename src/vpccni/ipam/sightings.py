@@ -88,8 +88,11 @@ class Sightings:
         return Compared(tuple(differences), adopt, missing, gone)
 
     def device_gone(self, cards: Cards, eni: EniId, now: float) -> None:
-        """The kernel has lost the ENI's device: no pod may get an address of it until EC2 was asked."""
-        self._missing_since.setdefault(eni, now)
+        """The kernel has lost the ENI's device: no pod may get an address of it until EC2 was asked.
+
+        If EC2 does not see it either, that is the second witness.
+        """
+        self._missing_since[eni] = now - GONE_AFTER
         _doubt(cards, frozenset(self._missing_since))
 
     @property

@@ -15,5 +15,5 @@ CAP_NET_ADMIN and CAP_NET_RAW only. What is right is not touched; what is not ou
     host.set_up_host(netlink, HostSettings) -> [changes]
     host.keep_pods(netlink, wirings) -> [changes]         what live pods miss is added
     host.leftovers(netlink, prefix, live) -> Leftovers, host.remove_leftovers(netlink, found) -> [changes]
-    host.pod_links(netlink, prefix) -> frozenset of the host veths' names
+    host.pod_links(netlink) -> the host veths' names by the digits that name the pod
 """

@@ -50,7 +50,7 @@ def heal(netlink: Netlink, wanted: Wanted, part: Part) -> list[str]:
             changes += settle_host_rules(netlink, wanted.host, primary)
         changes += _enis(netlink, wanted.enis, wanted.host.mtu)
         changes += keep_pods(netlink, wanted.pods, wanted.sources)
-        found = leftovers(netlink, wanted.host.veth_prefix, wanted.pods, wanted.sources)
+        found = leftovers(netlink, wanted.host.veth_prefix, wanted.pods, sources=wanted.sources)
         changes += remove_leftovers(netlink, Leftovers(found.rules, found.routes, sources=found.sources))
     if Part.NAT in part and primary is not None:
         changes += settle_nat(wanted.host, primary)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.compact import is_shared, settle_shared
 from vpccni.linux.graveyard import REAPED, bury
 from vpccni.linux.layout import PODS_TABLE, RulesLayout, is_no_enis, layout_of, pod_route, pod_rules
 from vpccni.linux.links import Link, links, set_link
-from vpccni.linux.names import is_host_veth
+from vpccni.linux.names import HASH_DIGITS, HOST_VETH, is_host_veth
 from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import Rule, add_missing_rule, listing
-from vpccni.linux.sources import Sources, has_sources, remove_sources
+from vpccni.linux.sources import Sources, has_sources, kernel_sources, remove_sources
 from vpccni.linux.wanted import remove_rules
 from vpccni.linux.wiring import FROM_POD, TO_POD, PodWiring, pod_of
 
@@ -63,7 +63,11 @@ def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring], sources: Sources |
 
 
 def _keep_shared(netlink: Netlink, wirings: list[PodWiring], sources: Sources) -> list[str]:
-    sources.tables = {wiring.address: wiring.table for wiring in wirings if wiring.table != MAIN_TABLE}
+    for wiring in wirings:
+        if wiring.table == MAIN_TABLE:
+            sources.tables.pop(wiring.address, None)
+        else:
+            sources.tables[wiring.address] = wiring.table
     return settle_shared(netlink, sources, set(sources.tables.values()))
 
 
@@ -108,13 +112,20 @@ def _keep(
 
 
 def leftovers(
-    netlink: Netlink, veth_prefix: str, live: Iterable[PodWiring], sources: Sources | None = None
+    netlink: Netlink,
+    veth_prefix: str,
+    live: Iterable[PodWiring],
+    spared: Iterable[PodWiring] = (),
+    sources: Sources | None = None,
 ) -> Leftovers:
     """Pod rules, pod routes and host veths of nobody alive, and what of the living is of the layout that is not in use.
 
-    Whatever has not exactly our shape is a stranger's.
+    Whatever has not exactly our shape is a stranger's. Of the `spared` every rule of theirs is kept as it is, whatever
+    table it leads to: nobody could tell which ENI they are on.
     """
-    wirings = list(live)
+    untouched = list(spared)
+    wirings = [*live, *untouched]
+    hands_off = {wiring.address for wiring in untouched}
     layout = layout_of(sources)
     kept = {rule for wiring in wirings for rule in pod_rules(layout, wiring)}
     names = {wiring.host_veth for wiring in wirings}
@@ -130,6 +141,7 @@ def leftovers(
             for entry in listing(netlink)
             if entry.whole
             and entry.rule not in kept
+            and pod_of(entry.rule) not in hands_off
             and (_is_pod_rule(entry.rule) or (sources is None and is_shared(entry.rule)))
         ),
         routes=tuple(route for route in pod_routes if (route.table, route.destination) not in living),
@@ -149,9 +161,35 @@ def remove_leftovers(netlink: Netlink, found: Leftovers) -> list[str]:
     return changes + (remove_sources() if found.sources else [])
 
 
-def pod_links(netlink: Netlink, veth_prefix: str) -> frozenset[str]:
-    """The names of the host veths that are there."""
-    return frozenset(link.name for link in links(netlink) if is_host_veth(veth_prefix, link.name))
+def pod_links(netlink: Netlink) -> dict[str, str]:
+    """The host veths that are there: their names by the digits that name the pod, whatever their prefix (spec 6.4)."""
+    present = [link for link in links(netlink) if link.group != REAPED]
+    return {link.name[-HASH_DIGITS:]: link.name for link in present if HOST_VETH.fullmatch(link.name)}
+
+
+def as_they_are(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[PodWiring]:
+    """The pods with the ENIs' tables that their packets follow now, in whichever layout. Raises OSError."""
+    wirings = list(wirings)
+    if not wirings:
+        return []
+    tables = kernel_sources()
+    for entry in reversed(listing(netlink)):  # the first rule of several counts
+        address = pod_of(entry.rule)
+        if entry.whole and address is not None and entry.rule.priority == FROM_POD:
+            tables[address] = entry.rule.table
+    return [replace(wiring, table=tables.get(wiring.address, MAIN_TABLE)) for wiring in wirings]
+
+
+def connected(netlink: Netlink) -> dict[str, IPv4Address]:
+    """The address that is routed to each host veth, by the veth's name."""
+    names = {link.index: link.name for link in links(netlink) if link.group != REAPED and link.up}
+    return {
+        names[route.index]: route.destination.network_address
+        for route in (*routes(netlink, MAIN_TABLE), *routes(netlink, PODS_TABLE))
+        if route.destination is not None
+        and _is_pod_route(route)
+        and HOST_VETH.fullmatch(names.get(route.index, ""))
+    }
 
 
 def _is_pod_route(route: Route) -> bool:

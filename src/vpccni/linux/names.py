@@ -8,6 +8,8 @@ import re
 from vpccni.ipam.values import Assignment, Pod
 
 HASH_DIGITS = 11
+HOST_VETH = re.compile(rf"(?:eni|[^/\s]{{1,4}})[0-9a-f]{{{HASH_DIGITS}}}")
+"""The shape of our names under any prefix that we may have been given (spec 2: at most four characters)."""
 
 
 def host_veth(prefix: str, pod: Pod, interface: int = 0) -> str:

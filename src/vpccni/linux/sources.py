@@ -22,6 +22,7 @@ from vpccni.linux.rtnl import CREATE, NetlinkError, Request, attribute, attribut
 
 TABLE = "vpc-cni-pods"
 MAP = "sources"
+CHAIN = "eni-"
 PRIORITY = -80
 GETTABLE, NEWSETELEM, GETSETELEM, DELSETELEM = 1, 12, 13, 14
 TABLE_NAME = 1
@@ -172,6 +173,13 @@ def has_sources() -> bool:
     return True
 
 
+def kernel_sources() -> dict[IPv4Address, int]:
+    """Pod address → its ENI's table, as the kernel has it now; empty without the compact layout. Raises NftError."""
+    items = listed(TABLE) if has_sources() else None
+    chains = elements_of(items or []).items()
+    return {a: int(chain[len(CHAIN) :]) for a, chain in chains if chain[len(CHAIN) :].isdigit()}
+
+
 def remove_sources() -> list[str]:
     """Take the table away; returns the changes. Raises NftError."""
     if not has_sources():
@@ -182,7 +190,7 @@ def remove_sources() -> list[str]:
 
 def chain_of(table: int) -> str:
     """The chain of the ENI with that routing table."""
-    return f"eni-{table}"
+    return f"{CHAIN}{table}"
 
 
 def elements_of(items: Iterable[Mapping[str, Any]]) -> dict[IPv4Address, str]:

@@ -1,0 +1,221 @@
+"""Keeps the pools as EC2 is, while the agent runs: looks, compares, and has done what follows (spec 6.8).
+
+A look costs nothing of EC2's budget while instance metadata says what the pools hold; else one DescribeNetworkInterfaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+from vpccni.agent.carry_out import EniWiring
+from vpccni.agent.clock import Clock
+from vpccni.agent.node_enis import NodeEnis, Whose, by_metadata, untagged
+from vpccni.agent.threads import Threads
+from vpccni.aws.errors import Ec2Error
+from vpccni.aws.imds import ImdsError
+from vpccni.ipam.cards import Cards
+from vpccni.ipam.sightings import Compared, Sightings, agrees, new_to
+from vpccni.ipam.values import Assignment, AttachedEni, EniId
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY, JITTER = 60.0, 0.25
+"""Seconds between looks at instance metadata (spec 6.8), and the part of it that is added at most."""
+AGAIN_AFTER = 10.0
+"""Seconds until the second look at what was missing in the first."""
+SOONEST = 3.0
+"""Seconds between two looks at EC2, however many things make us doubt."""
+
+
+class Looked(Protocol):
+    """EC2, as a look at it needs it; blocking; failures are Ec2Error."""
+
+    @property
+    def wanted_tags(self) -> dict[str, str]:
+        """What ENIs of ours should be tagged with."""
+
+    def enis(self, metadata: tuple[AttachedEni, ...]) -> NodeEnis:
+        """The node's ENIs as EC2 sees them."""
+
+    def tag(self, eni: EniId, tags: dict[str, str]) -> None:
+        """Add tags."""
+
+
+class Owner(Protocol):
+    """The one owner of the pools."""
+
+    cards: Cards
+
+    async def adopt(self, entry: AttachedEni) -> None:
+        """Take in an ENI that is set up on the host."""
+
+    async def lose(self, eni: EniId, pods: tuple[Assignment, ...]) -> None:
+        """An ENI was given up; the pods' addresses on it went with it."""
+
+    def kick(self) -> None:
+        """Let the pools ask for what they want now."""
+
+
+class Reconciler:
+    """One node's. `metadata` reads instance metadata; `cloud` is None where EC2 must not be asked at all."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        metadata: Callable[[], tuple[AttachedEni, ...]],
+        cloud: Looked | None,
+        wiring: EniWiring,
+        threads: Threads,
+        clock: Clock,
+        whose: Whose,
+        *,
+        may_tag: bool,
+        learn: Callable[[NodeEnis, Compared], None] = lambda *_: None,
+    ) -> None:
+        """`learn` is told of each answer of EC2's and of what became of it."""
+        self._owner = owner
+        self._metadata = metadata
+        self._cloud = cloud
+        self._wiring = wiring
+        self._threads = threads
+        self._clock = clock
+        self._whose = whose
+        self._may_tag = may_tag
+        self._learn = learn
+        self._asked = asyncio.Event()
+        self._sightings = Sightings()
+        self._looked_at = float("-inf")
+        self._failing = False
+        self.last: NodeEnis | None = None
+        """What the last look saw."""
+        self.seen = asyncio.Event()
+        """Set by each look that EC2 answered; whoever wants to know clears it."""
+
+    def ask(self) -> None:
+        """Something happened that makes us doubt: ask EC2 soon."""
+        self._asked.set()
+
+    def device_gone(self, eni: EniId) -> None:
+        """The kernel has lost the device of an ENI: no pod gets an address of it until EC2 has said what is."""
+        self._sightings.device_gone(self._owner.cards, eni, self._clock())
+        self.ask()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            pause = LOOK_EVERY * (1 + JITTER * random.random())  # noqa: S311 -- spreads nodes
+            if self._sightings.anything_missing:
+                pause = AGAIN_AFTER
+            try:
+                async with asyncio.timeout(pause):
+                    await self._asked.wait()
+                await asyncio.sleep(max(0.0, self._looked_at + SOONEST - self._clock()))
+            except TimeoutError:
+                pass
+            asked = self._asked.is_set()
+            self._asked.clear()
+            try:
+                await self.look(asked=asked)
+            except (Ec2Error, ImdsError, OSError) as error:
+                if not self._failing:
+                    log.warning("the pools could not be compared with EC2: %s; tried again", error)
+                self._failing = True
+            else:
+                self._failing = False
+
+    async def look(self, *, asked: bool) -> None:
+        """One look; EC2 is asked if `asked`, or if metadata and the pools do not agree. Raises Ec2Error, ImdsError."""
+        asked_at = self._clock()
+        try:
+            told = await self._threads(self._metadata)
+        except ImdsError:
+            if not asked or self._cloud is None:
+                raise
+            told = ()
+        if self._cloud is None:
+            found = by_metadata(told, self._whose)
+        else:
+            cloud, others = (
+                self._cloud,
+                frozenset(o.id for o in self.last.others) if self.last else frozenset(),
+            )
+            cards = self._owner.cards
+            doubts = asked or self._sightings.anything_missing
+            if not doubts and agrees(cards, told, asked_at) and not new_to(cards, told, others):
+                return
+            asked_at = self._looked_at = self._clock()
+            found = await self._threads(lambda: cloud.enis(told))
+        await self.take_in(found, asked_at)
+
+    async def take_in(self, found: NodeEnis, asked_at: float) -> None:
+        """What EC2 said becomes the pools' truth."""
+        self.last = found
+        cards = self._owner.cards
+        for pool in cards.pools:
+            others = found.others_on(pool.state.card)
+            indexes = frozenset(other.device_index for other in others)
+            pool.state.limits = replace(
+                pool.state.limits, unmanaged_enis=len(others), unmanaged_device_indexes=indexes
+            )
+        compared = self._sightings.compare(cards, found.sighting, self._clock(), asked_at)
+        _tell(compared)
+        self._learn(found, compared)
+        for eni, pods in compared.gone:
+            await self._owner.lose(eni, pods)
+        for entry in compared.adopt:
+            await self._adopt(entry)
+        await self._tag(found)
+        self.seen.set()
+        self._owner.kick()
+
+    async def _adopt(self, entry: AttachedEni) -> None:
+        try:
+            if not entry.eni.is_primary:
+                await self._threads(lambda: self._wiring.set_up(entry.eni))
+        except OSError as error:
+            log.error("%s is attached but cannot be set up: %s; it is looked at again", entry.eni.id, error)
+            return
+        if not self._owner.cards.of_eni(entry.eni.id).pool.has_eni(entry.eni.id):
+            await self._owner.adopt(entry)
+            log.warning("%s was attached without our asking, and is ours: adopted", entry.eni.id)
+
+    async def _tag(self, found: NodeEnis) -> None:
+        if self._cloud is None or not self._may_tag:
+            return
+        cloud = self._cloud
+        for eni, tags in untagged(found, cloud.wanted_tags).items():
+            try:
+                await self._threads(partial(cloud.tag, eni, tags))
+            except Ec2Error as error:
+                self._may_tag = False  # it is a want of permission or a tag that EC2 does not take: nothing passes by itself
+                log.warning("%s lacks tags and cannot be tagged: %s", eni, error)
+                return
+            log.info("%s lacked tags: %s", eni, ", ".join(sorted(tags)))
+
+
+def _tell(compared: Compared) -> None:
+    for eni, found in compared.differences:
+        for blocks, what in ((found.added, "has"), (found.removed, "does not have")):
+            if blocks:
+                listed = ", ".join(map(str, blocks))
+                log.warning("EC2 says that %s %s %s, without our asking", eni, what, listed)
+        for assignment in found.still_used:
+            log.error(
+                "pod %s has %s, which EC2 says is not on %s (any more): nothing reaches it; delete the pod",
+                assignment.pod,
+                assignment.address,
+                eni,
+            )
+        for block in found.held_elsewhere:
+            log.error("EC2 says that %s has %s, which another ENI of this node has", eni, block)
+    for eni in compared.missing:
+        log.warning("%s is not to be seen; it gives pods no address until the next look", eni)
+    for eni, pods in compared.gone:
+        names = ", ".join(f"{a.pod} ({a.address})" for a in pods) or "no pod"
+        log.error("%s is gone without our asking; on it: %s", eni, names)

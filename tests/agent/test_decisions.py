@@ -1,0 +1,82 @@
+"""The rings of decisions: bounded, and a storm of refusals does not hide what was done."""
+
+from tests.ipam.builders import eni, ip, pod
+from vpccni.agent.decisions import KEPT_ACTIONS, KEPT_REFUSALS, Decisions, Kind
+from vpccni.agent.telling import action_words, outcome_words, targets_words
+from vpccni.ipam.actions import (
+    AssignAddresses,
+    AttachEni,
+    Detached,
+    DetachEni,
+    Failed,
+    FindSubnets,
+    FoundSubnets,
+    ReleaseAddresses,
+)
+from vpccni.ipam.decide import Ipam
+from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.targets import NodeLimits, WarmTargets
+from vpccni.ipam.values import BlockKind, SubnetId, SubnetOffer
+
+SIP, PREFIX = BlockKind.SECONDARY_IP, BlockKind.PREFIX
+FULL = Refusal(Reason.SUBNET_FULL, "subnet-1")
+
+
+def ipam(targets: WarmTargets, kind: BlockKind = SIP) -> Ipam:
+    return Ipam(NodeLimits(max_enis=3, slots_per_eni=5, max_pods=50), targets, kind=kind)
+
+
+def test_a_storm_of_refusals_pushes_no_action_out() -> None:
+    decisions = Decisions()
+    state = ipam(WarmTargets()).state
+    decisions.began(state, AssignAddresses(eni(0).id, 5, SIP), 1.0, 2)
+    for n in range(10_000):
+        decisions.refused(pod(str(n)), FULL, 2.0 + n)
+    notes = decisions.notes()
+    assert len(notes) == 1 + KEPT_REFUSALS
+    assert notes[0].what == "ask EC2 for 5 addresses more on eni-0"
+    assert notes[0].why == "0 of 0 addresses are free, 0 cool, 2 pods wait; WARM_ENI_TARGET=1 for 5 free"
+    for n in range(1_000):
+        decisions.began(state, AssignAddresses(eni(0).id, n, SIP), 1.0, 0)
+    assert len(decisions.notes()) == KEPT_ACTIONS + KEPT_REFUSALS
+
+
+def test_the_same_in_a_row_is_counted() -> None:
+    decisions = Decisions()
+    for at in (1.0, 2.0, 3.0):
+        decisions.refused(pod("web"), FULL, at)
+    (note,) = decisions.notes()
+    assert (note.kind, note.at, note.times, note.last_at) == (Kind.REFUSED, 1.0, 3, 3.0)
+
+
+def test_what_fails_is_remembered_until_it_works() -> None:
+    decisions = Decisions()
+    decisions.ended(Failed(FindSubnets(), FULL), 1.0)
+    decisions.ended(Failed(DetachEni(eni(1).id), FULL), 1.0)  # takes addresses away: nobody misses it
+    assert decisions.failing() == (FULL,)
+    assert decisions.failing(card=1) == ()
+    decisions.ended(FoundSubnets(FindSubnets(), ()), 2.0)
+    assert decisions.failing() == ()
+
+
+def test_every_action_and_outcome_has_words() -> None:
+    offer = SubnetOffer(SubnetId("subnet-1"), eni(0).subnet_cidr)
+    blocks = tuple(ip(f"10.0.1.{n}") for n in range(6))
+    assert action_words(AttachEni(2, 1, PREFIX, network_card=1, subnet=SubnetId("subnet-1"))) == (
+        "attach an ENI with 1 prefix at device index 2 of network card 1 in subnet-1"
+    )
+    assert action_words(ReleaseAddresses(eni(0).id, blocks)) == (
+        "give 10.0.1.0/32, 10.0.1.1/32, 10.0.1.2/32, 10.0.1.3/32 and 2 more of eni-0 back to EC2"
+    )
+    assert outcome_words(Detached(DetachEni(eni(0).id))) == "done"
+    excluded = frozenset({SubnetId("subnet-9")})
+    assert outcome_words(FoundSubnets(FindSubnets(), (offer,), excluded)) == (
+        "usable: subnet-1; without pods: subnet-9"
+    )
+    assert outcome_words(FoundSubnets(FindSubnets(), ())) == "usable: none"
+
+
+def test_the_targets_in_force() -> None:
+    assert targets_words(ipam(WarmTargets(0)).state) == "WARM_ENI_TARGET=0 for 1 free"
+    assert targets_words(ipam(WarmTargets(warm_prefix=2), PREFIX).state) == "WARM_PREFIX_TARGET=2 for 32 free"
+    assert targets_words(ipam(WarmTargets(minimum_ip=7)).state) == "MINIMUM_IP_TARGET=7 for 7 in all"
