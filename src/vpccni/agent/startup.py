@@ -141,8 +141,13 @@ class Startup:
             scene=self.scene, wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
         )  # fmt: skip
         await duties.start(seen)
+        try:
+            host.watch(lambda: list(agent.enis.values()))
+        except OSError as error:
+            log.error("what somebody changes on the host is mended at the next start only: %s", error)
         agent.kick()
         await self._serve(agent, stop)
+        await host.stop_watching()
         await duties.stop()
         host.close()
 
@@ -228,7 +233,7 @@ class Startup:
         ]
         for change in await self._until(
             "comparing pods with the host's rules",
-            lambda: host.keep_only(live, self.enis.values(), spared),
+            lambda: host.keep_only(live, spared, enis=self.enis.values()),
         ):
             log.info("host: %s", change)
         first, *others = pools.items()
