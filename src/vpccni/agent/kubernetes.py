@@ -44,7 +44,7 @@ def endpoint(settings: Settings, environ: Mapping[str, str]) -> str:
 
 def connect(settings: Settings, environ: Mapping[str, str]) -> Cluster:
     """The API server's client; sends nothing yet."""
-    from vpccni.kube.client import HttpCluster  # noqa: PLC0415 -- 8 MB that a node without a cluster need not have
+    from vpccni.kube.client import HttpCluster  # noqa: PLC0415 -- 7 MB that a node without a cluster need not have
 
     return HttpCluster(
         endpoint(settings, environ), reporter=settings.pod_name or settings.node_name or "aws-node"

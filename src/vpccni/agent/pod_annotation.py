@@ -47,6 +47,7 @@ class PodAnnotator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._waiting.clear()  # a task that was ended before it began has put nothing away
 
     def _enqueue(self, pod: Pod, address: IPv4Address, *, given: bool) -> None:
         if pod in self._waiting:
@@ -63,7 +64,7 @@ class PodAnnotator:
             while changes:
                 await self._write(pod, *changes.popleft())
         finally:
-            del self._waiting[pod]
+            self._waiting.pop(pod, None)
 
     async def _write(self, pod: Pod, address: IPv4Address, given: bool) -> None:
         pause = FIRST_PAUSE
