@@ -134,7 +134,8 @@ class InCluster(Onlooker):
 
     def _place(self, offers: tuple[SubnetOffer, ...], refusal: Refusal | None) -> None:
         for pool in self._agent.cards.pools:
-            pool.state.placement.offers, pool.state.placement.refusal = offers, refusal
+            placement = pool.state.placement
+            placement.offers, placement.refusal, placement.awaited = offers, refusal, False
         if refusal is not None:
             log.error("%s. %s", refusal, refusal.reason.advice)
         self._agent.kick()

@@ -12,7 +12,6 @@ from vpccni.ipam.cards import OTHER_CARDS
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.limits import InstanceLimits
 from vpccni.ipam.placement import Placement
-from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.targets import NodeLimits
 from vpccni.ipam.values import BlockKind, EniId
 
@@ -49,8 +48,7 @@ def node_pools(
             first and settings.subnet_discovery and settings.provisioning and not settings.custom_networking
         )
         placement = Placement(discovery=discovery, seed=seed, primary_for_pods=not settings.custom_networking)
-        if settings.custom_networking:
-            placement.refusal = Refusal(Reason.ENI_CONFIG_MISSING, "the node's ENIConfig is not known yet")
+        placement.awaited = settings.custom_networking
         targets = settings.warm if first else OTHER_CARDS
         ipam = Ipam(
             node,
