@@ -73,6 +73,7 @@ class Startup:
         self.more_stores: list[Store] = []
         self.enis: dict[EniId, Eni] = {}
         self.stop = asyncio.Event()
+        self.asked_at = self.clock()
         self.began = time.monotonic()
         self.scene = Scene(settings, self.clock, phase=lambda: self.service.phase)
         self.observing = Observing(self.scene)
@@ -163,6 +164,7 @@ class Startup:
         if self.settings.imds_only or (len(attached) == 1 and not checkpoint.allocations):
             return None
         self.service.phase = "asking EC2 for the ENIs"
+        self.asked_at = self.clock()
         try:
             async with asyncio.timeout(EC2_PATIENCE):
                 seen = await self._threaded(lambda: cloud.enis(attached))()
@@ -288,7 +290,7 @@ class Startup:
         """Everything that goes on beside the pods' calls, until the signal to stop; then all of it ends."""
         stop = self.stop
         in_cluster.start()
-        await duties.start(seen)
+        await duties.start(seen, self.asked_at)
         try:
             host.watch(lambda: list(agent.enis.values()))
         except OSError as error:
