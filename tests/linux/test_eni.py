@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from tests.linux.namespaces import ENI, IPV4_EVENTS, MAC, SECOND_MAC, rules, run
 
-from vpccni.linux.eni import link_with, set_up_eni, tear_down_eni, wait_for_link
+from vpccni.linux.eni import forget_gone_enis, link_with, set_up_eni, tear_down_eni, wait_for_link
 from vpccni.linux.rtnl import Netlink
 
 pytestmark = pytest.mark.kernel
@@ -171,3 +171,15 @@ def test_the_subnet_is_the_enis_own(node: Netlink) -> None:
     set_up_eni(node, wide, 1500, 5.0)
     assert addresses() == ["192.168.40.7/18"]
     assert table() == ["default via 192.168.0.1 dev eth1 ", "192.168.0.1 dev eth1 scope link "]
+
+
+def test_the_rule_of_an_eni_that_went_while_nobody_looked(node: Netlink) -> None:
+    set_up_eni(node, ENI, 9001, 1.0)
+    run("ip", "rule", "add", "priority", "32765", "from", "192.168.1.99", "lookup", "7")
+    run("ip", "rule", "add", "priority", "32765", "from", "192.168.9.0/24", "lookup", "8")
+    run("ip", "rule", "add", "priority", "32765", "from", "192.168.1.98", "lookup", "9")
+    run("ip", "route", "add", "10.9.0.0/16", "dev", "eth0", "table", "9")
+    before = rules()
+    assert forget_gone_enis(node, [ENI]) == ["removed rule 32765: from 192.168.1.99/32 lookup 7"]
+    assert set(before) - set(rules()) == {"32765: from 192.168.1.99 lookup 7"}
+    assert forget_gone_enis(node, [ENI]) == []

@@ -49,6 +49,8 @@ class NodeCloud:
         self._calls, self._budget = calls, budget
         self.groups = facts.security_groups
         """Of the primary ENI, and so of new ones; renewed as instance metadata tells."""
+        self.cards = frozenset({0})
+        """The network cards that are managed."""
         self._make = make or self._client_of_the_region
         self._client: Ec2Port | None = None
         self._making = threading.Lock()  # two threads must not load botocore twice
@@ -66,7 +68,11 @@ class NodeCloud:
     @property
     def whose(self) -> Whose:
         """What decides which ENIs are ours."""
-        return Whose(self._facts.instance_id, untagged_are_ours=self._settings.manage_untagged_enis)
+        return Whose(
+            self._facts.instance_id,
+            untagged_are_ours=self._settings.manage_untagged_enis,
+            cards=self.cards,
+        )
 
     @property
     def known_subnets(self) -> dict[SubnetId, IPv4Network]:

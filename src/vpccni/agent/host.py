@@ -24,7 +24,7 @@ from vpccni.ipam.values import MAIN_TABLE, Assignment, Eni, Pod
 from vpccni.linux import pod as pod_network
 from vpccni.linux.conntrack import Released
 from vpccni.linux.drift import DriftWatcher
-from vpccni.linux.eni import set_up_eni, tear_down_eni
+from vpccni.linux.eni import forget_gone_enis, set_up_eni, tear_down_eni
 from vpccni.linux.heal import Wanted, heal, strangers_in_front
 from vpccni.linux.host import HostSettings, keep_pods, leftovers, pod_links, remove_leftovers, set_up_host
 from vpccni.linux.iptables import iptables_kind
@@ -184,13 +184,19 @@ class KernelHost:
         return self._veth(assignment.pod, assignment)[-HASH_DIGITS:] in self._there
 
     async def keep_only(
-        self, live: Iterable[tuple[Assignment, Eni]], spared: Iterable[tuple[Assignment, Eni]] = ()
+        self,
+        live: Iterable[tuple[Assignment, Eni]],
+        spared: Iterable[tuple[Assignment, Eni]] = (),
+        *,
+        enis: Iterable[Eni] | None = None,
     ) -> list[str]:
         """After a restart: live pods have all that is theirs, and nothing is left of others. Raises OSError.
 
-        The `spared` are live too, on ENIs that nobody could tell: what they have is not touched.
+        The `spared` are live too, on ENIs that nobody could tell: what they have is not touched. `enis` are those attached,
+        where that is known: rules of others go.
         """
         wirings = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in live]
+        known = None if enis is None else tuple(enis)
         untouched = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in spared]
 
         def work() -> list[str]:
@@ -198,6 +204,8 @@ class KernelHost:
             self._wired = {wiring.address: wiring for wiring in (*wirings, *held)}
             self._pods_known = True
             changes = self._settle_pods(held)
+            if known is not None:
+                changes += forget_gone_enis(self._netlink, known)
             pod_network.reap(self._netlink)
             return changes
 

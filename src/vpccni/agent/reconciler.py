@@ -21,7 +21,7 @@ from vpccni.aws.errors import Ec2Error
 from vpccni.aws.imds import ImdsError
 from vpccni.ipam.cards import Cards
 from vpccni.ipam.sightings import Compared, Sightings, agrees, new_to
-from vpccni.ipam.values import Assignment, AttachedEni, EniId
+from vpccni.ipam.values import Assignment, AttachedEni, Eni, EniId
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Owner(Protocol):
     """The one owner of the pools."""
 
     cards: Cards
+    enis: dict[EniId, Eni]
 
     async def adopt(self, entry: AttachedEni) -> None:
         """Take in an ENI that is set up on the host."""
@@ -166,8 +167,11 @@ class Reconciler:
         compared = self._sightings.compare(cards, found.sighting, self._clock(), asked_at)
         _tell(compared)
         self._learn(found, compared)
-        for eni, pods in compared.gone:
-            await self._owner.lose(eni, pods)
+        for eni_id, pods in compared.gone:
+            eni = self._owner.enis.get(eni_id)
+            await self._owner.lose(eni_id, pods)
+            if eni is not None:
+                await self._threads(partial(self._wiring.tear_down, eni))
         for entry in compared.adopt:
             await self._adopt(entry)
         await self._tag(found)

@@ -24,7 +24,6 @@ FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 MTU_MIN, MTU_MAX = 576, 9001
 NOT_YET = (
     "ENABLE_IPv6",
-    "ENABLE_MULTI_NIC",
     "ENABLE_POD_ENI",
     "ENABLE_V6_EGRESS",
 )
@@ -106,6 +105,8 @@ class Settings:
     manage_untagged_enis: bool = True
     leaked_eni_cleanup: bool = True
     annotate_pod_ip: bool = False
+    multi_nic: bool = False
+    """Whether network cards beside the default one are managed."""
     network_policy_mode: NetworkPolicyMode | None = None
     disable_metrics: bool = False
     disable_introspection: bool = False
@@ -208,6 +209,7 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         manage_untagged_enis=r.flag("MANAGE_UNTAGGED_ENI", default=plain.manage_untagged_enis),
         leaked_eni_cleanup=not r.flag("DISABLE_LEAKED_ENI_CLEANUP", default=False),
         annotate_pod_ip=r.flag("ANNOTATE_POD_IP", default=plain.annotate_pod_ip),
+        multi_nic=r.flag("ENABLE_MULTI_NIC", default=plain.multi_nic),
         network_policy_mode=r.read(
             "NETWORK_POLICY_ENFORCING_MODE", None, _one_of(NetworkPolicyMode), "no calls of its agent"
         ),

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
-from zlib import crc32
 
 from vpccni import VERSION
 from vpccni.agent import pending
@@ -25,9 +24,11 @@ from vpccni.agent.cloud import NodeCloud
 from vpccni.agent.conflist import NAME, write_conflist
 from vpccni.agent.duties import Duties
 from vpccni.agent.host import KernelEnis, KernelHost, host_settings
+from vpccni.agent.in_cluster import InCluster
 from vpccni.agent.install import install_plugin
 from vpccni.agent.loop import Agent
 from vpccni.agent.node_enis import NodeEnis, by_metadata, with_metadata
+from vpccni.agent.node_pools import checkpoint_of, managed_cards, node_pools
 from vpccni.agent.observing import Observing
 from vpccni.agent.rpc.backend import node_config
 from vpccni.agent.rpc.network_policy import NetworkPolicyAgent
@@ -42,11 +43,9 @@ from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_fact
 from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, NewerCheckpointError, snapshot
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.found import take_in_found
-from vpccni.ipam.limits import InstanceLimits, known_limits
-from vpccni.ipam.placement import Placement
+from vpccni.ipam.limits import known_limits
 from vpccni.ipam.restore import Restored, restore
-from vpccni.ipam.targets import NodeLimits
-from vpccni.ipam.values import AttachedEni, BlockKind, Eni, EniId
+from vpccni.ipam.values import Assignment, AttachedEni, Eni, EniId
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -71,7 +70,9 @@ class Startup:
         self.rpc = Rpc(settings.run_dir)
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="start")
         self.store = Store(settings.checkpoint)
+        self.more_stores: list[Store] = []
         self.enis: dict[EniId, Eni] = {}
+        self.stop = asyncio.Event()
         self.began = time.monotonic()
         self.scene = Scene(settings, self.clock, phase=lambda: self.service.phase)
         self.observing = Observing(self.scene)
@@ -79,7 +80,7 @@ class Startup:
     async def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, stop."""
         log.info("Starting L-IPAMD %s", VERSION)
-        stop = _stop_signal()
+        self.stop = _stop_signal()
         self.server.start()
         self.rpc.start()
         self.scene.counters.initialising = 1
@@ -115,15 +116,18 @@ class Startup:
         wanted = host_settings(self.settings, facts)
         for change in await self._until("setting up the host's network", lambda: host.set_up(wanted)):
             log.info("host: %s", change)
-        checkpoint = self._checkpoint()
+        checkpoint = self._load(self.store)
+        cloud.cards = managed_cards(self.settings, limits, None)
         seen = await self._look(host, cloud, attached, checkpoint)
+        cloud.cards = managed_cards(self.settings, limits, seen)
         ours = (
             seen.sighting.attached
             if seen is not None
             else by_metadata(attached, cloud.whose).sighting.attached
         )
         ours = await self._set_up_enis(ours)
-        agent = await self._agent(host, cloud, limits, ours, checkpoint)
+        pools = node_pools(self.settings, limits, attached[0].eni.id, cloud.cards)
+        agent = await self._agent(host, cloud, pools, ours, checkpoint)
         self._tell_of_the_start(agent, time.monotonic() - initialising)
         self.service.started(agent)
         self.rpc.started(agent, node_config(self.settings, facts))
@@ -138,10 +142,8 @@ class Startup:
             self.settings, agent, cloud, imds, facts,
             scene=self.scene, wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
         )  # fmt: skip
-        await duties.start(seen)
-        agent.kick()
-        await self._serve(agent, stop)
-        await duties.stop()
+        in_cluster = InCluster(self.settings, agent, cloud, limits, self.clock, scene=self.scene)
+        await self._serve(agent, host, duties, in_cluster, seen)
         host.close()
 
     # --- phases -----------------------------------------------------------------------------------------------
@@ -192,38 +194,49 @@ class Startup:
         self,
         host: KernelHost,
         cloud: NodeCloud,
-        limits: InstanceLimits,
+        pools: dict[int, Ipam],
         attached: tuple[AttachedEni, ...],
         checkpoint: Checkpoint,
     ) -> Agent:
         self.service.phase = "restoring the assignments"
-        ipam = self._ipam(limits, attached[0].eni.id)
         connected = await self._until("looking at the pods' links", host.look)
         now = self.clock()
-        restored = restore(ipam, attached, checkpoint, host.alive, now)
-        _tell(restored)
-        for assignment in take_in_found([ipam], connected, now):
+        unheld: list[Assignment] = []
+        stores: dict[int, Store] = {}
+        for position, (card, ipam) in enumerate(pools.items()):
+            store = stores[card] = self.store if position == 0 else self._store_of(card)
+            written = checkpoint if position == 0 else self._load(store)
+            on_card = [entry for entry in attached if entry.eni.network_card == card]
+            restored = restore(ipam, on_card, written, host.alive, now, position=position)
+            _tell(restored)
+            unheld += restored.unheld
+        for assignment in take_in_found(pools.values(), connected, now):
             log.warning(
                 "%s has %s, and no checkpoint tells whose that is: no other pod gets it until its pod is deleted",
                 assignment.key.container_id,
                 assignment.address,
             )
-        self.store.snapshot = lambda: snapshot(ipam.pool.assignments(), ipam.pool.cooling())
-        await self._until(
-            "writing the checkpoint", self._threaded(lambda: self.store.rewrite(self.store.snapshot()))
-        )
-        unheld = {assignment.key for assignment in restored.unheld}
-        live = [(a, self.enis[a.eni]) for a in ipam.pool.assignments() if a.key not in unheld]
-        spared = [(a, self.enis[a.eni]) for a in restored.unheld]
+        for card, ipam in pools.items():
+            stores[card].snapshot = partial(_snapshot, ipam)
+            await self._until("writing the checkpoint", self._threaded(partial(_rewrite, stores[card])))
+        spared = [(a, self.enis[a.eni]) for a in unheld]
+        live = [
+            (a, self.enis[a.eni])
+            for ipam in pools.values()
+            for a in ipam.pool.assignments()
+            if a not in unheld
+        ]
         for change in await self._until(
-            "comparing pods with the host's rules", lambda: host.keep_only(live, spared)
+            "comparing pods with the host's rules",
+            lambda: host.keep_only(live, spared, enis=self.enis.values()),
         ):
             log.info("host: %s", change)
+        first, *others = pools.items()
         performer = Performer(lambda: cloud, KernelEnis(self.settings.eni_mtu), self.enis.get)
         run_dir = self.settings.run_dir
         mode = self.settings.network_policy_mode
         agent = Agent(
-            ipam,
+            first[1],
             self.enis,
             host,
             self.store,
@@ -233,53 +246,33 @@ class Startup:
             policies=NetworkPolicyAgent(run_dir, mode) if mode is not None else None,
             counters=self.scene.counters,
             decisions=self.scene.decisions,
+            more_cards={card: (ipam, stores[card]) for card, ipam in others},
+            multi_nic=self.settings.multi_nic,
         )
         self.service.phase = "doing the deletions that were noted"
         await pending.work_off(agent, run_dir)
         return agent
 
-    def _ipam(self, limits: InstanceLimits, primary: EniId) -> Ipam:
-        most = min(limits.max_enis, self.settings.max_enis or limits.max_enis)
-        kind = BlockKind.PREFIX if self.settings.prefix_delegation else BlockKind.SECONDARY_IP
-        if kind is BlockKind.PREFIX and not limits.supports_prefixes:
-            kind = BlockKind.SECONDARY_IP
-            log.warning(
-                "ENABLE_PREFIX_DELEGATION is set, but %s is not a Nitro type: it takes no prefixes, pods get single "
-                "addresses",
-                limits.type,
-            )
-        node = NodeLimits(max_enis=most, slots_per_eni=limits.slots_per_eni, max_pods=limits.max_pods(kind))
-        seed = crc32(
-            primary.encode()
-        )  # each node's own: after a throttling they must not all come back together
-        placement = Placement(
-            discovery=self.settings.subnet_discovery and self.settings.provisioning, seed=seed
-        )
-        ipam = Ipam(
-            node,
-            self.settings.warm,
-            kind=kind,
-            cooldown=self.settings.cooldown,
-            seed=seed,
-            placement=placement,
-        )
-        ipam.state.provisioning = self.settings.provisioning
-        return ipam
+    def _store_of(self, card: int) -> Store:
+        """Of a card beside the default one."""
+        store = Store(checkpoint_of(self.settings.checkpoint, card, -1))
+        self.more_stores.append(store)
+        return store
 
-    def _checkpoint(self) -> Checkpoint:
+    def _load(self, store: Store) -> Checkpoint:
         """What the last run left. A file that cannot be read is put aside, not trusted and not lost."""
         try:
-            return self.store.load()
+            return store.load()
         except NewerCheckpointError as error:
             # starting empty beside pods that a newer agent knows could give one address to two of them
-            log.critical("%s: %s", self.settings.checkpoint, error)
+            log.critical("%s: %s", store.path, error)
             raise SystemExit(1) from error
         except CheckpointError as error:
-            aside = self.settings.checkpoint.with_suffix(".unreadable")
-            log.error("%s: %s. It is moved to %s; pods that run are known again at their next ADD or DEL",
-                      self.settings.checkpoint, error, aside)  # fmt: skip
+            aside = store.path.with_suffix(".unreadable")
+            log.error("%s: %s. It is moved to %s; addresses of pods that run are kept for them all the same",
+                      store.path, error, aside)  # fmt: skip
             with contextlib.suppress(FileNotFoundError):
-                self.settings.checkpoint.rename(aside)
+                store.path.rename(aside)
             return Checkpoint()
 
     def _tell_of_the_start(self, agent: Agent, initialised: float) -> None:
@@ -289,7 +282,18 @@ class Startup:
         counters.initialisation_took(initialised, success=True)
         counters.startup_took(time.monotonic() - self.began, with_api_server=False)
 
-    async def _serve(self, agent: Agent, stop: asyncio.Event) -> None:
+    async def _serve(
+        self, agent: Agent, host: KernelHost, duties: Duties, in_cluster: InCluster, seen: NodeEnis | None
+    ) -> None:
+        """Everything that goes on beside the pods' calls, until the signal to stop; then all of it ends."""
+        stop = self.stop
+        in_cluster.start()
+        await duties.start(seen)
+        try:
+            host.watch(lambda: list(agent.enis.values()))
+        except OSError as error:
+            log.error("what somebody changes on the host is mended at the next start only: %s", error)
+        agent.kick()
         readiness = asyncio.create_task(self._write_conflist(agent))
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
@@ -302,8 +306,12 @@ class Startup:
         readiness.cancel()
         await self.server.stop()
         await self.rpc.close()
+        await host.stop_watching()
+        await in_cluster.stop()
+        await duties.stop()
         await agent.stop()
-        await self.store.close(self.store.snapshot())
+        for store in (self.store, *self.more_stores):
+            await store.close(store.snapshot())
         await self.observing.stop()
         self.threads.shutdown(wait=False)
 
@@ -329,6 +337,14 @@ class Startup:
                 log.error("%s: %s; trying again in %.1f s", phase, error, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _snapshot(ipam: Ipam) -> Checkpoint:
+    return snapshot(ipam.pool.assignments(), ipam.pool.cooling())
+
+
+def _rewrite(store: Store) -> None:
+    store.rewrite(store.snapshot())
 
 
 def _tell(restored: Restored) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE, Eni
@@ -85,6 +86,26 @@ def tear_down_eni(netlink: Netlink, eni: Eni) -> list[str]:
         netlink.run([delete_route(route) for route in stale])
         changes += [f"removed route {route}" for route in stale]
     return changes
+
+
+def forget_gone_enis(netlink: Netlink, known: Iterable[Eni]) -> list[str]:
+    """Remove the rules of ENIs that went while nobody looked; returns what was changed. Raises OSError.
+
+    One of ours is told by its shape, and by its table being empty: the device took its routes with it.
+    """
+    ours = {own_rule(eni) for eni in known}
+    gone = [
+        entry.rule
+        for entry in listing(netlink)
+        if entry.whole
+        and entry.rule not in ours
+        and entry.rule.source is not None
+        and entry.rule.source.prefixlen == 32
+        and entry.rule == Rule(FROM_ENI, entry.rule.table, source=entry.rule.source)
+        and (1 < entry.rule.table < 253 or entry.rule.table >= 10000)
+        and not routes(netlink, entry.rule.table)
+    ]
+    return remove_rules(netlink, gone)
 
 
 def own_rule(eni: Eni) -> Rule:

@@ -1,0 +1,279 @@
+"""The agent's looks at EC2, over the fake one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+import pytest
+
+from tests.agent.test_cloud import HOME, PRIMARY, cloud
+from tests.agent.test_cloud import ec2 as ec2  # noqa: PLC0414 -- a fixture
+from tests.agent.test_loop import Disk, Host, story
+from tests.ipam.builders import key, pod
+from vpccni.agent.loop import Agent
+from vpccni.agent.reconciler import Reconciler
+from vpccni.agent.threads import Threads
+from vpccni.aws.errors import Ec2Error
+from vpccni.aws.fake_ec2 import FakeEc2
+from vpccni.aws.imds import ImdsError
+from vpccni.aws.tags import INSTANCE
+from vpccni.aws.values import DescribedEni, EniAttachment
+from vpccni.ipam.actions import AssignAddresses, Assigned, AttachEni, Outcome
+from vpccni.ipam.checkpoint import TakenBack
+from vpccni.ipam.decide import Ipam
+from vpccni.ipam.managed import NO_MANAGE
+from vpccni.ipam.sightings import SETTLED
+from vpccni.ipam.targets import NodeLimits, WarmTargets
+from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, Eni, EniId
+
+SIP = BlockKind.SECONDARY_IP
+LOOK = "DescribeNetworkInterfaces"
+
+
+class Wiring:
+    def __init__(self) -> None:
+        self.up: list[EniId] = []
+        self.down: list[EniId] = []
+        self.fails = False
+
+    def set_up(self, eni: Eni) -> None:
+        if self.fails:
+            raise OSError("no device")
+        self.up.append(eni.id)
+
+    def tear_down(self, eni: Eni) -> None:
+        self.down.append(eni.id)
+
+
+class World:
+    """Two ENIs that the pool knows; metadata says what the test lets it say."""
+
+    def __init__(self, ec2: FakeEc2, *, imds_only: bool = False) -> None:
+        self.ec2, self.now, self.wiring, self.disk = ec2, 1000.0, Wiring(), Disk()
+        self.cloud = cloud(ec2)
+        ipam = Ipam(NodeLimits(3, 5, 100), WarmTargets(warm_ip=1), cooldown=30.0)
+        ipam.state.provisioning = False  # this is about looking: nothing else is to be asked of EC2
+        ipam.add_attached(AttachedEni(PRIMARY, self.cloud.assign(PRIMARY.id, 2, SIP)), self.now)
+        second = self.cloud.attach(AttachEni(1, 2, SIP))
+        ipam.add_attached(second, self.now)
+        self.second = second.eni
+        enis = {PRIMARY.id: PRIMARY, second.eni.id: second.eni}
+
+        async def perform(_: object) -> Outcome:
+            raise AssertionError("nothing is to be done")
+
+        self.agent = Agent(ipam, enis, Host(), self.disk, perform, lambda: self.now)
+        self.metadata: tuple[AttachedEni, ...] | ImdsError = ()
+        self.metadata_follows()
+        self.reconciler = Reconciler(
+            self.agent, self._read, None if imds_only else self.cloud, self.wiring, Threads(1, "test"),
+            lambda: self.now, self.cloud.whose, may_tag=not imds_only,
+        )  # fmt: skip
+        self.now += SETTLED + 1
+        ec2.actions.clear()
+
+    @property
+    def ipam(self) -> Ipam:
+        return self.agent.ipam
+
+    def metadata_follows(self) -> None:
+        self.metadata = self.cloud.enis([AttachedEni(PRIMARY)]).sighting.attached
+
+    def _read(self) -> tuple[AttachedEni, ...]:
+        if isinstance(self.metadata, ImdsError):
+            raise self.metadata
+        return self.metadata
+
+    async def look(self, *, asked: bool = False) -> None:
+        await self.reconciler.look(asked=asked)
+
+    def pod_on(self, eni: EniId) -> Assignment:
+        for number in range(4):
+            got = self.ipam.assign(key(str(number)), pod(str(number)), self.now)
+            assert isinstance(got, Assignment)
+            if got.eni == eni:
+                return got
+        return pytest.fail("no address on it")
+
+
+def tell(ec2: FakeEc2, what: Callable[[World], Awaitable[None]], *, imds_only: bool = False) -> None:
+    async def told() -> None:
+        await what(World(ec2, imds_only=imds_only))
+
+    story(told)
+
+
+def test_a_look_costs_nothing_while_metadata_agrees(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        for _ in range(5):
+            await world.look()
+        assert ec2.actions == []
+
+    tell(ec2, what)
+
+
+def test_what_was_changed_behind_our_back_is_taken_in_with_one_call(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        extra = Block.of_address(IPv4Address("10.0.1.200"))
+        there = ec2.enis[world.second.id]
+        ec2.enis[world.second.id] = replace(
+            there, blocks=(*there.blocks[1:], extra), tags=dict(world.cloud.wanted_tags)
+        )
+        ec2.enis[PRIMARY.id] = replace(ec2.enis[PRIMARY.id], tags=dict(world.cloud.wanted_tags))
+        world.metadata_follows()
+        ec2.actions.clear()
+        await world.look()
+        assert ec2.actions == [LOOK]
+        assert set(world.ipam.blocks(world.second.id)) == {*there.blocks[1:], extra}
+
+    tell(ec2, what)
+
+
+def test_metadata_that_lags_takes_nothing_from_a_pod(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        had = world.pod_on(world.second.id)
+        world.metadata = (AttachedEni(PRIMARY),)
+        for _ in range(3):
+            await world.look()
+            world.now += 60
+        assert world.ipam.find(had.key) == had
+        assert world.ipam.pool.eni(world.second.id).usable
+
+    tell(ec2, what)
+
+
+def test_an_eni_that_is_gone_is_given_up_at_the_second_look(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        had = world.pod_on(world.second.id)
+        del ec2.enis[world.second.id]
+        world.metadata = (AttachedEni(PRIMARY, ec2.enis[PRIMARY.id].blocks),)
+        await world.look()
+        assert world.ipam.find(had.key) == had
+        assert not world.ipam.pool.eni(world.second.id).usable
+        world.now += 10
+        await world.look()
+        assert world.ipam.find(had.key) is None
+        assert world.wiring.down == [world.second.id]
+        assert [e.key for e in world.disk.entries if isinstance(e, TakenBack)] == [had.key]
+        assert world.second.id not in world.agent.enis
+
+    tell(ec2, what)
+
+
+def test_an_eni_that_somebody_attached_is_set_up_and_used(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        at = EniAttachment("eni-attach-7", "i-1", 2, 0, "attached")
+        block = Block.of_address(IPv4Address("10.0.1.77"))
+        new = DescribedEni(
+            EniId("eni-7"), "02:00:00:00:00:07", "in-use", HOME, IPv4Address("10.0.1.70"), (block,), at
+        )
+        ec2.add(new)
+        world.metadata_follows()
+        world.wiring.fails = True
+        await world.look()
+        assert not world.ipam.pool.has_eni(new.id), "its device is not there yet"
+        world.wiring.fails = False
+        await world.look()
+        assert world.wiring.up == [new.id]
+        assert world.ipam.blocks(new.id) == (block,)
+        assert ec2.enis[new.id].tags[INSTANCE] == "i-1", "it is tagged as ours"
+
+    tell(ec2, what)
+
+
+def test_an_eni_that_is_not_ours_takes_a_place_and_is_asked_about_once(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        at = EniAttachment("eni-attach-8", "i-1", 2, 0, "attached")
+        theirs = DescribedEni(EniId("eni-8"), "02:00:00:00:00:08", "in-use", HOME, IPv4Address("10.0.1.80"),
+                              attachment=at, tags={NO_MANAGE: "true"})  # fmt: skip
+        ec2.add(theirs)
+        world.metadata = (*world.cloud.enis([AttachedEni(PRIMARY)]).sighting.attached, AttachedEni(
+            replace(PRIMARY, id=theirs.id, mac=theirs.mac, device_index=2, is_primary=False)))  # fmt: skip
+        await world.look()
+        limits = world.ipam.state.limits
+        assert (limits.unmanaged_enis, limits.unmanaged_device_indexes) == (1, frozenset({2}))
+        ec2.actions.clear()
+        await world.look()
+        assert ec2.actions == []
+        assert world.wiring.up == []
+
+    tell(ec2, what)
+
+
+def test_tagging_that_is_denied_is_tried_once_and_harms_nothing(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        ec2.fail("CreateTags", "UnauthorizedOperation", times=9)
+        await world.look(asked=True)
+        await world.look(asked=True)
+        assert ec2.actions.count("CreateTags") == 1
+
+    tell(ec2, what)
+
+
+def test_ec2_that_does_not_answer_changes_nothing(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        had = world.pod_on(world.second.id)
+        ec2.fail(LOOK, "Unreachable")
+        with pytest.raises(Ec2Error):
+            await world.look(asked=True)
+        assert world.ipam.find(had.key) == had
+
+    tell(ec2, what)
+
+
+def test_metadata_that_is_away_does_not_keep_us_from_asking_ec2(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        world.metadata = ImdsError("/", None, "does not answer", "")
+        await world.look(asked=True)
+        assert LOOK in ec2.actions
+        with pytest.raises(ImdsError):
+            await world.look()
+
+    tell(ec2, what)
+
+
+def test_where_only_metadata_may_be_asked_ec2_is_not(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        block = Block.of_address(IPv4Address("10.0.1.222"))
+        assert not isinstance(world.metadata, ImdsError)
+        first, second = world.metadata
+        world.metadata = (first, replace(second, blocks=(*second.blocks, block)))
+        await world.look(asked=True)
+        assert block in world.ipam.blocks(world.second.id), "others give this node its addresses"
+        assert ec2.actions == []
+
+    tell(ec2, what, imds_only=True)
+
+
+def test_an_answer_that_was_overtaken_by_our_own_change_is_not_believed(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        seen = world.cloud.enis([AttachedEni(PRIMARY)])
+        asked_at = world.now
+        world.now += 1
+        world.ipam.state.provisioning = True
+        for action in world.ipam.plan(world.now, waiting=5):
+            if isinstance(action, AssignAddresses):
+                blocks = world.cloud.assign(action.eni, action.count, SIP)
+                world.ipam.apply(Assigned(action, blocks), world.now)
+        world.ipam.state.provisioning = False
+        held = {eni: set(world.ipam.blocks(eni)) for eni in (PRIMARY.id, world.second.id)}
+        await world.reconciler.take_in(seen, asked_at)
+        assert {eni: set(world.ipam.blocks(eni)) for eni in held} == held
+
+    tell(ec2, what)
+
+
+def test_looking_goes_on_by_itself_and_at_once_when_asked(ec2: FakeEc2) -> None:
+    async def told() -> None:
+        world = World(ec2)
+        task = asyncio.create_task(world.reconciler.run())
+        world.reconciler.ask()
+        async with asyncio.timeout(10):
+            await world.reconciler.seen.wait()
+        assert LOOK in ec2.actions
+        task.cancel()
+
+    story(told)
