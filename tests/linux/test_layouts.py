@@ -1,13 +1,12 @@
 """Both layouts of the pods' rules: the same packets get through, and one is exchanged for the other without losing any."""
 
-import subprocess
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from tests.linux.namespaces import MakeSandbox, Sandbox, rules, run, state, wiring
-from tests.linux.vpc import OUTSIDE, PEER, Vpc, pinging
+from tests.linux.namespaces import MakeSandbox, rules, run, state, wiring
+from tests.linux.vpc import OUTSIDE, PEER, Vpc, connect, pinging, seen_from
 
 from vpccni.linux.check import check
 from vpccni.linux.graveyard import reap
@@ -16,29 +15,9 @@ from vpccni.linux.leftovers import keep_pods, leftovers, remove_leftovers
 from vpccni.linux.pod import unwire, wire
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.sources import Sources
-from vpccni.linux.wiring import PodWiring
 
 pytestmark = pytest.mark.kernel
 FIRST, SECOND, THIRD = wiring(101), wiring(102, table=2), wiring(103, table=2)
-
-
-def connect(host: Netlink, vpc: Vpc, pod: Sandbox, want: PodWiring, sources: Sources | None) -> None:
-    wire(host, pod.netlink, pod.fd, want, None, sources)
-    vpc.hold(str(want.address), 0 if want.table == 254 else 1)
-
-
-def seen_from(vpc: Vpc, pod: Sandbox, address: str) -> str:
-    """The source address that the far end sees."""
-    command = ["tcpdump", "-lni", "any", "-c", "1", "icmp[icmptype]=icmp-echo", "and", "dst", "host", address]
-    watching = vpc.router.call(
-        lambda: subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    )
-    assert watching.stderr is not None
-    for line in watching.stderr:
-        if "listening" in line:
-            break
-    assert pod.pings(address)
-    return watching.communicate(timeout=10)[0].split(" > ")[0].split()[-1]
 
 
 def test_every_way_a_packet_can_go(
@@ -233,6 +212,28 @@ def test_older_rules_for_each_cidr_of_the_vpc_go(
     remove_leftovers(host, leftovers(host, "eni", [SECOND], sources=sources))
     assert [rule for rule in rules() if not rule.startswith("1537")] == right
     assert len(rules()) == len(right) + 1
+
+
+def test_five_hundred_pods_on_one_node(
+    host: Netlink, vpc: Vpc, sandbox: MakeSandbox, sources: Sources | None
+) -> None:
+    """A large type in prefix mode: the pods of a prefix are on one ENI."""
+    pods = [sandbox() for _ in range(500)]
+    live = [wiring(101 + n, table=2 if n >> 4 & 1 else 254) for n in range(500)]
+    for pod, want in zip(pods, live, strict=True):
+        wire(host, pod.netlink, pod.fd, want, None, sources)
+    assert keep_pods(host, live, sources) == []
+    assert not leftovers(host, "eni", live, sources=sources)
+    for number in (0, 16, 499):
+        assert check(host, pods[number].netlink, live[number], sources) == []
+        vpc.hold(str(live[number].address), 1 if live[number].table == 2 else 0)
+        assert pods[number].pings("10.0.0.1")
+        assert pods[number].pings("10.0.0.101")
+    for want in live:
+        unwire(host, want.address, want.host_veth, want.table, sources)
+    reap(host)
+    assert not [rule for rule in rules() if rule.startswith(("512: from all to", "1536: from 10."))]
+    assert run("ip", "route", "show", "table", "all").count("dev eni") == 0
 
 
 def test_a_thousand_rules_of_strangers_stay_as_they_are(

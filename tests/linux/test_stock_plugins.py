@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from tests.linux.namespaces import MakeSandbox, Sandbox, rules, run, wiring
-from tests.linux.test_layouts import connect
-from tests.linux.vpc import OUTSIDE, Vpc
+from tests.linux.vpc import OUTSIDE, Vpc, connect
 
 from vpccni.agent.cni_call import CniCall, Connected, result_json
 from vpccni.agent.conflist import conflist

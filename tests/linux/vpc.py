@@ -13,7 +13,10 @@ from tests.linux.namespaces import MAC, SECOND_MAC, Sandbox, run
 from vpccni.ipam.values import Eni, EniId, SubnetId
 from vpccni.linux.eni import set_up_eni
 from vpccni.linux.host import HostSettings, set_up_host
+from vpccni.linux.pod import wire
 from vpccni.linux.rtnl import Netlink
+from vpccni.linux.sources import Sources
+from vpccni.linux.wiring import PodWiring
 
 SUBNET = IPv4Network("10.0.0.0/24")
 OUTSIDE = "198.51.100.10"
@@ -65,6 +68,25 @@ def _sysctls(*settings: str) -> None:
     for setting in settings:
         path, value = setting.split("=")
         Path("/proc/sys/net/ipv4", path).write_text(value)
+
+
+def connect(host: Netlink, vpc: Vpc, pod: Sandbox, want: PodWiring, sources: Sources | None) -> None:
+    wire(host, pod.netlink, pod.fd, want, None, sources)
+    vpc.hold(str(want.address), 0 if want.table == 254 else 1)
+
+
+def seen_from(vpc: Vpc, pod: Sandbox, address: str) -> str:
+    """The source address that the far end sees."""
+    command = ["tcpdump", "-lni", "any", "-c", "1", "icmp[icmptype]=icmp-echo", "and", "dst", "host", address]
+    watching = vpc.router.call(
+        lambda: subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    )
+    assert watching.stderr is not None
+    for line in watching.stderr:
+        if "listening" in line:
+            break
+    assert pod.pings(address)
+    return watching.communicate(timeout=10)[0].split(" > ")[0].split()[-1]
 
 
 @contextlib.contextmanager

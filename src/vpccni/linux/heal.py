@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vpccni.ipam.values import MAIN_TABLE, Eni
-from vpccni.linux.eni import link_with, set_up_eni
+from vpccni.linux.eni import settle_eni
 from vpccni.linux.host import HostSettings, settle_host_rules, settle_nat
 from vpccni.linux.layout import PODS_TABLE
 from vpccni.linux.leftovers import Leftovers, keep_pods, leftovers, remove_leftovers
+from vpccni.linux.links import links
 from vpccni.linux.news import Part
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import listing
@@ -44,11 +44,17 @@ class Wanted:
 def heal(netlink: Netlink, wanted: Wanted, part: Part) -> list[str]:
     """Mend what differs; returns the changes in words. Links of nobody are left to the next start. Raises OSError."""
     changes: list[str] = []
-    primary = link_with(netlink, wanted.host.primary_mac)
+    by_mac = {
+        link.mac: link for link in reversed(links(netlink))
+    }  # of several the oldest: others are stacked on it
+    primary = by_mac.get(wanted.host.primary_mac)
     if Part.ROUTING in part:
         if primary is not None:
             changes += settle_host_rules(netlink, wanted.host, primary)
-        changes += _enis(netlink, wanted.enis, wanted.host.mtu)
+        for eni in wanted.enis:
+            # a device that is not there was detached, or is on its way: whoever attached it waits for it
+            if eni.route_table != MAIN_TABLE and eni.mac in by_mac:
+                changes += settle_eni(netlink, by_mac[eni.mac], eni, wanted.host.mtu)
         changes += keep_pods(netlink, wanted.pods, wanted.sources)
         found = leftovers(netlink, wanted.host.veth_prefix, wanted.pods, sources=wanted.sources)
         changes += remove_leftovers(netlink, Leftovers(found.rules, found.routes, sources=found.sources))
@@ -64,12 +70,3 @@ def strangers_in_front(netlink: Netlink) -> list[str]:
         for entry in listing(netlink)
         if entry.rule.priority < TO_POD and entry.rule.table != LOCAL_TABLE
     ]
-
-
-def _enis(netlink: Netlink, enis: Iterable[Eni], mtu: int) -> list[str]:
-    changes: list[str] = []
-    for eni in enis:
-        # a device that is not there was detached, or is on its way: whoever attached it waits for it
-        if eni.route_table != MAIN_TABLE and link_with(netlink, eni.mac) is not None:
-            changes += set_up_eni(netlink, eni, mtu, 0.0)
-    return changes

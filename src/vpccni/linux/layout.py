@@ -68,10 +68,9 @@ def pod_rules(layout: RulesLayout, wiring: PodWiring) -> tuple[Rule, ...]:
 def number_of(rule: Rule) -> int | None:
     """The ENI's number, if it has the shape of a rule of `shared_rules`."""
     plain = rule.priority == FROM_POD and rule.source is None and rule.destination is None
-    if not plain or rule.mark is None or rule.mask not in MASKS or is_no_enis(rule.table):
+    if not plain or not rule.mark or rule.mask not in MASKS or is_no_enis(rule.table):
         return None
-    number = rule.mark // _unit(rule.mask)
-    return number if number and rule.mark == mark_of(number, rule.mask) else None
+    return None if rule.mark & ~rule.mask else rule.mark // _unit(rule.mask)
 
 
 def mark_of(number: int, mask: int) -> int:

@@ -86,6 +86,8 @@ class News:
         offset = 0
         while offset + HEADER.size <= len(data):
             length, kind, _, _, port = HEADER.unpack_from(data, offset)
+            if length < HEADER.size:
+                break
             self._route_message(kind, port in self.own_ports, data[offset + HEADER.size : offset + length])
             offset += (length + 3) & ~3
 
@@ -94,6 +96,8 @@ class News:
         offset = 0
         while offset + HEADER.size <= len(data):
             length, kind, _, _, port = HEADER.unpack_from(data, offset)
+            if length < HEADER.size:
+                break
             if kind >> 8 == NF_TABLES and port not in self.own_ports:
                 self._nft_message(kind & 0xFF, data[offset + HEADER.size : offset + length])
             offset += (length + 3) & ~3
