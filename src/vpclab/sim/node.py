@@ -1,0 +1,276 @@
+"""A node's agent in virtual time: the daemon's own decisions, driven as vpccni.agent.loop drives them.
+
+Decided here is nothing: Ipam, restore and reconcile are vpccni's. This keeps ADDs that wait, has actions carried out two at
+a time, sets the alarm, crashes and starts again when told to, and looks every minute whether EC2 still agrees.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vpccni.ipam.actions import Action, Failed, Outcome
+from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
+from vpccni.ipam.decide import Ipam
+from vpccni.ipam.limits import InstanceLimits
+from vpccni.ipam.pool import PoolError
+from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.restore import Restored, restore
+from vpccni.ipam.targets import NodeLimits, WarmTargets
+from vpccni.ipam.under_way import NotUnderWayError
+from vpccni.ipam.values import Assignment, BlockKind, Cooling, EniId, Pod, SandboxKey
+from vpclab.region.region import Region
+from vpclab.region.values import Instance
+from vpclab.sim.client import NodeEc2
+from vpclab.sim.events import Events, Running, Timer
+from vpclab.sim.looking import Looker
+from vpclab.sim.memory import Memory
+from vpclab.sim.performing import Performer, attached_eni
+
+PATIENCE = 20.0
+"""Seconds that an ADD waits for addresses that are on their way (vpccni.agent.loop.PATIENCE)."""
+THREADS = 2
+"""Actions that are carried out at a time (vpccni.agent.carry_out.THREADS)."""
+AGENT_AWAY = Refusal(Reason.AGENT_UNREACHABLE, "the agent is being restarted")
+
+Answer = Callable[[Assignment | Refusal], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the environment says to the agent."""
+
+    targets: WarmTargets = WarmTargets()
+    kind: BlockKind = BlockKind.SECONDARY_IP
+    cooldown: float = 30.0
+    max_enis: int | None = None
+    max_pods: int | None = None
+    """None: what the type's addresses allow."""
+
+    def limits(self, of_type: InstanceLimits) -> NodeLimits:
+        """What the node can hold."""
+        most = min(of_type.max_enis, self.max_enis or of_type.max_enis)
+        return NodeLimits(most, of_type.slots_per_eni, self.max_pods or of_type.max_pods(self.kind))
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """An ADD that found the pool empty."""
+
+    key: SandboxKey
+    pod: Pod
+    deadline: float
+    answer: Answer
+    timer: Timer | None = None
+
+
+class SimNode:
+    """One node. Its pods come and go by `add` and `delete`, whoever they are."""
+
+    def __init__(
+        self, events: Events, region: Region, instance: Instance, ec2: NodeEc2, setup: Setup, *, seed: int = 0
+    ) -> None:
+        self.events = events
+        self.region = region
+        self.instance = instance
+        self.ec2 = ec2
+        self.setup = setup
+        self.up = False
+        self.surprises: list[str] = []
+        """What EC2 did that the pool could not follow."""
+        self.failed: Counter[tuple[str, Reason]] = Counter()
+        """Actions that came to nothing."""
+        self.restored: Restored | None = None
+        self.live: dict[SandboxKey, Assignment] = {}
+        """Sandboxes that are connected: what the kernel knows of them, whatever the agent remembers."""
+        self._seed = seed
+        self._memory = Memory()
+        self._noted_deletions: list[SandboxKey] = []
+        self._primary = region.primary_eni(instance.id)
+        self._performer = Performer(region, instance, ec2, self._primary.groups)
+        self._looker = Looker(self, self._performer)
+        self.start()
+
+    # --- the runtime's calls --------------------------------------------------------------------------------
+
+    def add(self, key: SandboxKey, pod: Pod, answer: Answer) -> None:
+        """Give the sandbox an address, now or within `PATIENCE`; `answer` is told, maybe at once."""
+        if not self.up:
+            answer(AGENT_AWAY)
+            return
+        given = self.ipam.assign(key, pod, self.events.now)
+        if isinstance(given, Assignment):
+            self._give(given, answer)
+            self.kick()
+            return
+        waiting = Waiting(key, pod, self.events.now + PATIENCE, answer)
+        self._waiting.append(waiting)
+        self.kick()  # this want counts: it may be what makes the pool ask EC2
+        if self._give_up_if_hopeless(waiting):
+            return
+        waiting.timer = self.events.at(waiting.deadline, lambda: self._too_late(waiting))
+
+    def delete(self, key: SandboxKey) -> None:
+        """The sandbox is gone; while the agent is away, that is noted for it."""
+        self.live.pop(key, None)
+        if not self.up:
+            self._noted_deletions.append(key)
+            return
+        self._delete(key)
+        self.kick()
+
+    # --- its life -------------------------------------------------------------------------------------------
+
+    def start(self, *, torn: bytes = b"") -> None:
+        """A new agent: what instance metadata shows, what the disk remembers, who is alive."""
+        now = self.events.now
+        of_type = self.region.limits(self.instance.type)
+        setup = self.setup
+        self.ipam = Ipam(
+            setup.limits(of_type), setup.targets, kind=setup.kind, cooldown=setup.cooldown, seed=self._seed
+        )
+        self._queue: deque[Action] = deque()
+        self._under_way: dict[int, Running] = {}
+        self._begun = 0
+        self._waiting: deque[Waiting] = deque()
+        self._alarm: Timer | None = None
+        shown = self.region.metadata_enis(self.instance.id, now)
+        attached = [attached_eni(self.region, seen) for seen in shown]
+        alive = {(a.key, a.address) for a in self.live.values()}
+        checkpoint = self._memory.read(torn=torn)
+        self.restored = restore(
+            self.ipam, attached, checkpoint, lambda a: (a.key, a.address) in alive, now
+        )
+        self._compact()
+        self.up = True
+        noted, self._noted_deletions = self._noted_deletions, []
+        for key in noted:
+            self._delete(key)
+        self._looker.start()
+        self.kick()
+
+    def crash(self) -> None:
+        """The agent is killed between two instructions; what EC2 was told is under way there all the same."""
+        if not self.up:
+            return
+        self.up = False
+        for running in self._under_way.values():
+            running.kill()
+        self._looker.stop()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        waiting, self._waiting = self._waiting, deque()
+        for one in waiting:
+            if one.timer is not None:
+                one.timer.cancel()
+            one.answer(AGENT_AWAY)
+
+    def touched(self) -> None:
+        """Somebody else changed something of this node's ENIs: the next looks may find something."""
+        self._looker.expect_news()
+
+    # --- the pool's actions ---------------------------------------------------------------------------------
+
+    def kick(self) -> None:
+        """Let the pool ask for what it wants now, and set the alarm for when it may want something else."""
+        if not self.up:
+            return
+        now = self.events.now
+        self._queue.extend(self.ipam.plan(now, waiting=len(self._waiting)))
+        self._begin_next()
+        at = self.ipam.next_event(now)
+        if self._alarm is not None:
+            if self._alarm.step is not None and self._alarm.at == at:
+                return
+            self._alarm.cancel()
+        self._alarm = None if at is None else self.events.at(at, self.wake_and_kick)
+
+    def wake_and_kick(self) -> None:
+        """Something changed: those who wait try again, and the pool is asked what it wants."""
+        if not self._waiting:
+            self.kick()
+            return
+        # one after the other, those behind still counted as waiting
+        for waiting in list(self._waiting):
+            given = self.ipam.assign(waiting.key, waiting.pod, self.events.now)
+            if isinstance(given, Assignment):
+                self._stop_waiting(waiting)
+                self._give(given, waiting.answer)
+        self.kick()
+        for waiting in list(self._waiting):
+            if waiting in self._waiting:
+                self._give_up_if_hopeless(waiting)
+
+    def _begin_next(self) -> None:
+        while self._queue and len(self._under_way) < THREADS:
+            action = self._queue.popleft()
+            self._begun += 1
+            number = self._begun
+            self._under_way[number] = self.events.start(
+                self._performer.perform(action), lambda outcome, number=number: self._ended(number, outcome)
+            )
+
+    def _ended(self, number: int, outcome: Outcome) -> None:
+        del self._under_way[number]
+        if isinstance(outcome, Failed):
+            self.failed[type(outcome.action).__name__, outcome.refusal.reason] += 1
+        self._looker.told(outcome.action)
+        try:
+            self.ipam.apply(outcome, self.events.now)
+        except (PoolError, NotUnderWayError) as error:
+            self.surprises.append(f"{outcome}: {error!r}")
+        self.wake_and_kick()
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _give(self, assignment: Assignment, answer: Answer) -> None:
+        self._note(Given(assignment))
+        self.live[assignment.key] = assignment
+        answer(assignment)
+
+    def _delete(self, key: SandboxKey) -> None:
+        released = self.ipam.release(key, self.events.now)
+        if released is not None:
+            until = self.events.now + self.setup.cooldown
+            self._note(TakenBack(key, Cooling(released.address, until)))
+
+    def _note(self, entry: JournalEntry) -> None:
+        if self._memory.note(entry):
+            self._compact()
+
+    def _compact(self) -> None:
+        self._memory.rewrite(self.ipam.pool.assignments(), self.ipam.pool.cooling())
+
+    def _give_up_if_hopeless(self, waiting: Waiting) -> bool:
+        now = self.events.now
+        if waiting not in self._waiting:
+            return True
+        if self.ipam.worth_waiting(now, waiting.deadline - now):
+            return False
+        self._refuse(waiting)
+        return True
+
+    def _too_late(self, waiting: Waiting) -> None:
+        if waiting in self._waiting:
+            self._refuse(waiting)
+
+    def _refuse(self, waiting: Waiting) -> None:
+        self._stop_waiting(waiting)
+        waiting.answer(self.ipam.refusal(self.events.now))
+
+    def _stop_waiting(self, waiting: Waiting) -> None:
+        self._waiting.remove(waiting)
+        if waiting.timer is not None:
+            waiting.timer.cancel()
+
+    # --- for those who watch --------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether EC2 is being asked for something."""
+        return bool(self._under_way or self._queue or self._looker.asking)
+
+    def eni_under_way(self, eni: EniId) -> bool:
+        """Whether EC2 is changing the ENI on our behalf."""
+        return not self.ipam.state.under_way.told(eni)

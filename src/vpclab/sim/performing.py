@@ -1,0 +1,143 @@
+"""One action of the pool, from the asking to the outcome, as vpccni.agent.carry_out has it done on a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vpccni.ipam.actions import (
+    Action,
+    AssignAddresses,
+    Assigned,
+    Attached,
+    AttachEni,
+    Detached,
+    DetachEni,
+    Failed,
+    FindSubnets,
+    FoundSubnets,
+    Outcome,
+    ReleaseAddresses,
+    Released,
+)
+from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.values import AttachedEni, Block, Eni, EniId, SubnetId, SubnetOffer
+from vpclab.region.region import Region
+from vpclab.region.values import AttachmentStatus, Instance, NetworkInterface, Subnet, Tags
+from vpclab.sim.client import CallError, NodeEc2, blocks_of
+from vpclab.sim.eni_steps import attach_new_eni, remove_eni
+from vpclab.sim.events import Work
+
+DEVICE_WAIT, DEVICE_LOOK = 60.0, 0.25
+"""Seconds for an ENI's device to appear, and between looks for it: no call, the kernel tells."""
+ROLE_TAG = "kubernetes.io/role/cni"
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """What a node needs to carry actions out."""
+
+    region: Region
+    instance: Instance
+    ec2: NodeEc2
+    groups: tuple[str, ...]
+
+    def perform(self, action: Action) -> Work[Outcome]:
+        """What came of the action; a failure is an outcome too."""
+        try:
+            return (yield from self._do(action))
+        except CallError as error:
+            return Failed(action, error.refusal)
+
+    def _do(self, action: Action) -> Work[Outcome]:
+        match action:
+            case AssignAddresses():
+                return Assigned(action, (yield from self._assign(action)))
+            case AttachEni():
+                return (yield from self._attach(action))
+            case ReleaseAddresses():
+                yield from self.ec2.unassign(action.eni, action.blocks)
+                return Released(action)
+            case DetachEni():
+                yield from remove_eni(self.ec2, action.eni)
+                return Detached(action)
+            case FindSubnets():
+                found = yield from self.ec2.describe_subnets(self.instance.vpc_id, self.instance.zone)
+                offers = (offer(subnet, free) for subnet, free in found if self._may_use(subnet))
+                excluded = (SubnetId(subnet.id) for subnet, _ in found if subnet.tags.get(ROLE_TAG) == "0")
+                return FoundSubnets(action, tuple(offers), frozenset(excluded))
+
+    def _assign(self, action: AssignAddresses) -> Work[tuple[Block, ...]]:
+        """As many as were asked for, or one."""
+        try:
+            return (yield from self.ec2.assign(action.eni, action.count, action.kind))
+        except CallError as error:
+            full = error.refusal.reason in {Reason.SUBNET_FULL, Reason.NO_FREE_PREFIX}
+            if action.count == 1 or not full:
+                raise
+        return (yield from self.ec2.assign(action.eni, 1, action.kind))
+
+    def _attach(self, action: AttachEni) -> Work[Outcome]:
+        subnet = action.subnet or SubnetId(self.instance.subnet_id)
+        created = yield from attach_new_eni(self.ec2, self.instance.id, subnet, self.groups, action)
+        if not (yield from self.device_of(created.id)):
+            try:
+                yield from remove_eni(self.ec2, EniId(created.id))
+            except CallError:
+                pass  # it stays attached, and is found by the next look
+            return Failed(action, Refusal(Reason.ENI_NOT_VISIBLE, f"{created.id} has no device"))
+        eni = eni_of(self.region, created, action.device_index, action.network_card)
+        return Attached(action, AttachedEni(eni, blocks_of(created.secondary, created.prefixes)))
+
+    def device_of(self, eni: str) -> Work[bool]:
+        """Wait for the ENI's device; False if it did not come."""
+        until = self.ec2.now + DEVICE_WAIT
+        while True:
+            known = self.region.enis.get(eni)
+            attachment = known.attachment if known is not None else None
+            if (
+                attachment is not None
+                and attachment.instance_id == self.instance.id
+                and attachment.status is AttachmentStatus.ATTACHED
+            ):
+                return True
+            if self.ec2.now >= until:
+                return False
+            yield DEVICE_LOOK
+
+    def _may_use(self, subnet: Subnet) -> bool:
+        return usable(subnet.tags, own=subnet.id == self.instance.subnet_id)
+
+
+def usable(tags: Tags, *, own: bool) -> bool:
+    """Whether new ENIs may go there (spec 6.11), cluster tags aside."""
+    role = tags.get(ROLE_TAG)
+    return own if role is None else role != "0"
+
+
+def offer(subnet: Subnet, free: int) -> SubnetOffer:
+    """What EC2 said of a subnet, as ipam's value."""
+    return SubnetOffer(SubnetId(subnet.id), subnet.cidr, free)
+
+
+def eni_of(region: Region, seen: NetworkInterface, device_index: int, network_card: int = 0) -> Eni:
+    """What does not change about an ENI."""
+    return Eni(
+        id=EniId(seen.id),
+        mac=seen.mac,
+        device_index=device_index,
+        subnet_id=SubnetId(seen.subnet_id),
+        subnet_cidr=region.subnet(seen.subnet_id).cidr,
+        primary_address=seen.primary,
+        network_card=network_card,
+        is_primary=device_index == 0 and network_card == 0,
+    )
+
+
+def attached_eni(region: Region, seen: NetworkInterface) -> AttachedEni:
+    """An ENI that is on an instance, with what it holds, as some source saw it."""
+    at = seen.attachment
+    if at is None:
+        raise ValueError(f"{seen.id} is attached to nothing")
+    return AttachedEni(
+        eni_of(region, seen, at.device_index, at.network_card), blocks_of(seen.secondary, seen.prefixes)
+    )
