@@ -54,7 +54,17 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
         if not pods:
             pool.remove_block(eni, block, force=True)  # what cools in it goes on cooling, should it come back
             removed.append(block)
+        elif block.kind is BlockKind.PREFIX:
+            _keep_only(ipam, eni, block, pods)
     return Differences(tuple(added), tuple(removed), tuple(used), tuple(elsewhere))
+
+
+def _keep_only(ipam: Ipam, eni: EniId, block: Block, pods: list[Assignment]) -> None:
+    """Of a prefix that EC2 does not hold only what its pods have: the rest would be given to new pods, unreachable too."""
+    ipam.pool.remove_block(eni, block, force=True)
+    for assignment in pods:
+        ipam.pool.add_block(eni, Block.of_address(assignment.address))
+        ipam.pool.restore(assignment)
 
 
 def _take_in(ipam: Ipam, eni: EniId, block: Block, seen: tuple[Block, ...]) -> bool:

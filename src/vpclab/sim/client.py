@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol, TypeVar
 
@@ -90,6 +91,10 @@ class NodeEc2:
         self._budget = manners.budget()
         self._chance = random.Random(f"client {seed} {node}")  # noqa: S311 -- spreads calls, the same in each run
         self.watch: Callable[[Undone], None] = lambda _: None
+
+    def restarted(self) -> None:
+        """A new process: its budget is full again."""
+        self._budget = self._manners.budget()
 
     @property
     def now(self) -> float:
@@ -250,7 +255,13 @@ class NodeEc2:
 
 def blocks_of(addresses: Sequence[IPv4Address], prefixes: Sequence[IPv4Network]) -> tuple[Block, ...]:
     """EC2's two lists as ipam's blocks."""
-    return (*map(Block.of_address, addresses), *map(Block, prefixes))
+    return (*map(_single, addresses), *map(Block, prefixes))
+
+
+@lru_cache(1 << 17)
+def _single(address: IPv4Address) -> Block:
+    """Made once: a network costs more than the rest of comparing it."""
+    return Block.of_address(address)
 
 
 def _wanted(count: int, kind: BlockKind) -> Wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -30,10 +31,8 @@ def attach_new_eni(
         attachment = yield from _attach(ec2, node, eni, action)
         yield from _patiently(lambda: ec2.delete_on_termination(eni, attachment), ec2)
     except CallError:
-        try:
+        with contextlib.suppress(CallError):  # it stays, tagged as ours
             yield from remove_eni(ec2, eni)
-        except CallError:
-            pass  # it stays, tagged as ours
         raise
     return created
 

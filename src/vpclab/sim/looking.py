@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from vpccni.ipam.actions import Action, AttachEni, FindSubnets
+from vpccni.ipam.actions import Action, AttachEni, FindSubnets, ReleaseAddresses
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reconcile import reconcile
-from vpccni.ipam.values import AttachedEni, EniId
+from vpccni.ipam.values import AttachedEni, Block, EniId
 from vpclab.region.region import Region
 from vpclab.region.values import AttachmentStatus, Instance
 from vpclab.sim.client import CallError, NodeEc2, blocks_of
 from vpclab.sim.events import Events, Running, Timer, Work
 from vpclab.sim.performing import Performer, attached_eni
 
+Difference = tuple[EniId, str, str]
+"""Which ENI, what about it, and what depends on it."""
+USED, UNUSED = "used", "unused"
 LOOK_EVERY = 60.0
 """Seconds between looks (spec 6.8)."""
+LOOK_AT_LOST = 10.0
+"""Seconds between looks while pods use what EC2 does not hold: once they are gone nobody else may get it."""
 
 
 class Node(Protocol):
@@ -38,8 +43,10 @@ class Node(Protocol):
 
 
 class Looker:
-    """One agent's. While nothing can have changed since the last look that found nothing, none is made: it would cost
-    time of the simulation and find nothing again."""
+    """One agent's.
+
+    While nothing can have changed since the last look that found nothing, none is made: it would find nothing again.
+    """
 
     def __init__(self, node: Node, performer: Performer) -> None:
         self._node = node
@@ -49,10 +56,7 @@ class Looker:
         self._running: Running | None = None
         self._told_at: dict[EniId, float] = {}
         self._attached_at = 0.0
-        self.asked = 0
-        """How often EC2 was asked."""
-        self.unreachable_pods: set[EniId] = set()
-        """ENIs that are gone though pods have their addresses."""
+        self._unresolved: frozenset[Difference] = frozenset()
 
     @property
     def asking(self) -> bool:
@@ -62,6 +66,7 @@ class Looker:
     def start(self) -> None:
         """A new agent."""
         self._told_at.clear()
+        self._unresolved = frozenset()
         self.expect_news()
 
     def stop(self) -> None:
@@ -89,47 +94,66 @@ class Looker:
 
     def _plan(self) -> None:
         events = self._node.events
-        self._timer = (
-            events.after(LOOK_EVERY, self._look) if events.now < self._news_until + LOOK_EVERY else None
-        )
+        if self._unresolved:
+            self._timer = events.after(LOOK_AT_LOST, self._look)
+        elif events.now < self._news_until + LOOK_EVERY:
+            self._timer = events.after(LOOK_EVERY, self._look)
+        else:
+            self._timer = None
 
     def _look(self) -> None:
         self._timer = None
-        if not self._differs():
+        found = self._differences()
+        if not found or found == self._unresolved:
+            self._unresolved = found
             self._plan()
             return
         self._running = self._node.events.start(self._ask(), self._looked)
 
-    def _looked(self, _: None) -> None:
+    def _looked(self, judged: frozenset[EniId]) -> None:
         self._running = None
-        self.expect_news()  # until nothing differs any more
+        # what is left of what was judged is known, and EC2 need not be asked again for it
+        self._unresolved = frozenset(found for found in self._differences() if found[0] in judged)
+        self.expect_news()
         self._node.wake_and_kick()
 
-    def _differs(self) -> bool:
+    def _differences(self) -> frozenset[Difference]:
+        """Where metadata and the pool do not agree about what EC2 is not changing for us now."""
         node, pool, under_way = self._node, self._node.ipam.pool, self._node.ipam.state.under_way
-        shown = node.region.metadata_enis(node.instance.id, node.events.now)
-        if node.ipam.state.full_enis:
-            return True
-        for seen in shown:
-            eni = EniId(seen.id)
+        shown = {
+            EniId(seen.id): seen for seen in node.region.metadata_enis(node.instance.id, node.events.now)
+        }
+        found: set[Difference] = set()
+        for eni, seen in shown.items():
             if not pool.has_eni(eni):
                 if not under_way.attaching:
-                    return True
-            elif under_way.told(eni) and set(pool.blocks_of(eni)) != set(
-                blocks_of(seen.secondary, seen.prefixes)
-            ):
-                return True
-        known = {EniId(seen.id) for seen in shown}
-        return any(v.eni.id not in known and under_way.told(v.eni.id) for v in pool.enis())
+                    found.add((eni, "not in the pool", UNUSED))
+                continue
+            blocks = blocks_of(seen.secondary, seen.prefixes)
+            if under_way.told(eni) and (ours := pool.blocks_of(eni)) != blocks:
+                found |= {(eni, str(block), self._use(eni, block)) for block in set(ours) ^ set(blocks)}
+        for view in pool.enis():
+            if view.eni.id not in shown and under_way.told(view.eni.id):
+                found.add((view.eni.id, "not attached", USED if view.assigned else UNUSED))
+        return frozenset(found)
 
-    def _ask(self) -> Work[None]:
+    def _use(self, eni: EniId, block: Block) -> str:
+        pool, doing = self._node.ipam.pool, self._node.ipam.state.under_way.on(eni)
+        if not pool.has_block(eni, block):
+            return "not in the pool"
+        if isinstance(doing, ReleaseAddresses) and block in doing.blocks:
+            return "on its way back"
+        return UNUSED if block in pool.empty_blocks_of(eni, block.kind) else USED
+
+    def _ask(self) -> Work[frozenset[EniId]]:
+        """Take in what EC2 says; of which ENIs."""
         node = self._node
         asked_at = node.events.now
-        self.asked += 1
         try:
             found = yield from node.ec2.describe_enis(own=True)
         except CallError:
-            return
+            return frozenset()
+        judged: set[EniId] = set()
         here = {EniId(seen.id): seen for seen in found}
         for eni, seen in here.items():
             at = seen.attachment
@@ -138,13 +162,21 @@ class Looker:
             try:
                 if not node.ipam.pool.has_eni(eni):
                     yield from self._take_in(eni, asked_at)
-                elif self._told_at.get(eni, -1.0) < asked_at:
-                    reconcile(node.ipam, attached_eni(node.region, seen))
+                elif self._young(eni, asked_at) and reconcile(node.ipam, attached_eni(node.region, seen)):
+                    judged.add(eni)
             except PoolError as error:
                 node.surprises.append(f"look: {eni}: {error!r}")
         for view in node.ipam.pool.enis():
-            if view.eni.id not in here and self._attached_at < asked_at:
-                self._gone(view.eni.id)
+            eni = view.eni.id
+            if eni not in here and self._attached_at < asked_at and self._young(eni, asked_at):
+                judged.add(eni)
+                self._gone(eni)
+        return frozenset(judged)
+
+    def _young(self, eni: EniId, asked_at: float) -> bool:
+        """Whether what EC2 was asked at that time is newer than what our own action told of the ENI."""
+        told = self._node.ipam.state.under_way.told(eni)
+        return told and self._told_at.get(eni, -1.0) < asked_at
 
     def _take_in(self, eni: EniId, asked_at: float) -> Work[None]:
         """An ENI that the pool does not know: our own from before a crash, or somebody else's gift."""
@@ -162,12 +194,8 @@ class Looker:
         """EC2 says that the ENI is not ours any more. It stays in the pool while pods have its addresses."""
         node = self._node
         pool, under_way = node.ipam.pool, node.ipam.state.under_way
-        if not under_way.told(eni):
-            return
         view = pool.eni(eni)
         reconcile(node.ipam, AttachedEni(view.eni, ()))
-        if pool.eni(eni).assigned:
-            self.unreachable_pods.add(eni)
-        else:
+        if not pool.eni(eni).assigned:
             under_way.settle(eni)
             pool.remove_eni(eni, force=True)

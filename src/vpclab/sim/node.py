@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from vpccni.ipam.actions import Action, Failed, Outcome
 from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
@@ -32,7 +33,11 @@ PATIENCE = 20.0
 """Seconds that an ADD waits for addresses that are on their way (vpccni.agent.loop.PATIENCE)."""
 THREADS = 2
 """Actions that are carried out at a time (vpccni.agent.carry_out.THREADS)."""
+METADATA_RETRY = 0.2
+"""Seconds until metadata that does not show the primary ENI yet is asked again."""
 AGENT_AWAY = Refusal(Reason.AGENT_UNREACHABLE, "the agent is being restarted")
+
+DEFAULT_TARGETS = WarmTargets()
 
 Answer = Callable[[Assignment | Refusal], None]
 
@@ -41,7 +46,7 @@ Answer = Callable[[Assignment | Refusal], None]
 class Setup:
     """What the environment says to the agent."""
 
-    targets: WarmTargets = WarmTargets()
+    targets: WarmTargets = DEFAULT_TARGETS
     kind: BlockKind = BlockKind.SECONDARY_IP
     cooldown: float = 30.0
     max_enis: int | None = None
@@ -90,6 +95,7 @@ class SimNode:
         self._primary = region.primary_eni(instance.id)
         self._performer = Performer(region, instance, ec2, self._primary.groups)
         self._looker = Looker(self, self._performer)
+        self._starting: Timer | None = None
         self.start()
 
     # --- the runtime's calls --------------------------------------------------------------------------------
@@ -124,7 +130,15 @@ class SimNode:
 
     def start(self, *, torn: bytes = b"") -> None:
         """A new agent: what instance metadata shows, what the disk remembers, who is alive."""
+        if self.up:
+            return
+        if self._starting is not None:
+            self._starting.cancel()
         now = self.events.now
+        shown = self.region.metadata_enis(self.instance.id, now)
+        if not any(seen.id == self._primary.id for seen in shown):
+            self._starting = self.events.after(METADATA_RETRY, lambda: self.start(torn=torn))
+            return
         of_type = self.region.limits(self.instance.type)
         setup = self.setup
         self.ipam = Ipam(
@@ -135,15 +149,13 @@ class SimNode:
         self._begun = 0
         self._waiting: deque[Waiting] = deque()
         self._alarm: Timer | None = None
-        shown = self.region.metadata_enis(self.instance.id, now)
         attached = [attached_eni(self.region, seen) for seen in shown]
         alive = {(a.key, a.address) for a in self.live.values()}
         checkpoint = self._memory.read(torn=torn)
-        self.restored = restore(
-            self.ipam, attached, checkpoint, lambda a: (a.key, a.address) in alive, now
-        )
+        self.restored = restore(self.ipam, attached, checkpoint, lambda a: (a.key, a.address) in alive, now)
         self._compact()
         self.up = True
+        self.ec2.restarted()
         noted, self._noted_deletions = self._noted_deletions, []
         for key in noted:
             self._delete(key)
@@ -152,6 +164,8 @@ class SimNode:
 
     def crash(self) -> None:
         """The agent is killed between two instructions; what EC2 was told is under way there all the same."""
+        if self._starting is not None:
+            self._starting.cancel()
         if not self.up:
             return
         self.up = False
@@ -208,7 +222,7 @@ class SimNode:
             self._begun += 1
             number = self._begun
             self._under_way[number] = self.events.start(
-                self._performer.perform(action), lambda outcome, number=number: self._ended(number, outcome)
+                self._performer.perform(action), partial(self._ended, number)
             )
 
     def _ended(self, number: int, outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from vpccni.ipam.actions import (
@@ -80,10 +81,8 @@ class Performer:
         subnet = action.subnet or SubnetId(self.instance.subnet_id)
         created = yield from attach_new_eni(self.ec2, self.instance.id, subnet, self.groups, action)
         if not (yield from self.device_of(created.id)):
-            try:
+            with contextlib.suppress(CallError):  # it stays attached, and the next look finds it
                 yield from remove_eni(self.ec2, EniId(created.id))
-            except CallError:
-                pass  # it stays attached, and is found by the next look
             return Failed(action, Refusal(Reason.ENI_NOT_VISIBLE, f"{created.id} has no device"))
         eni = eni_of(self.region, created, action.device_index, action.network_card)
         return Attached(action, AttachedEni(eni, blocks_of(created.secondary, created.prefixes)))

@@ -64,10 +64,18 @@ def constant(pods: int, seconds: float = DAY) -> Trace:
 def poisson(per_hour: float, life: Life, *, seed: int, seconds: float = DAY) -> Trace:
     """Jobs, independent of each other."""
     chance = _chance("poisson", seed)
-    return _trace("poisson", _arrivals(lambda _: per_hour / 3600, per_hour / 3600, seconds, chance), life, chance, seconds)
+    return _trace(
+        "poisson",
+        _arrivals(lambda _: per_hour / 3600, per_hour / 3600, seconds, chance),
+        life,
+        chance,
+        seconds,
+    )
 
 
-def diurnal(most_per_hour: float, life: Life, *, seed: int, seconds: float = DAY, night: float = 0.1) -> Trace:
+def diurnal(
+    most_per_hour: float, life: Life, *, seed: int, seconds: float = DAY, night: float = 0.1
+) -> Trace:
     """A day: `night` of the busiest hour's arrivals at midnight, all of them at noon."""
     chance = _chance("diurnal", seed)
     most = most_per_hour / 3600
@@ -78,7 +86,9 @@ def diurnal(most_per_hour: float, life: Life, *, seed: int, seconds: float = DAY
     return _trace("diurnal", _arrivals(rate, most, seconds, chance), life, chance, seconds)
 
 
-def bursts(pods: int, every: float, life: Life, *, seed: int, seconds: float = DAY, within: float = 5.0) -> Trace:
+def bursts(
+    pods: int, every: float, life: Life, *, seed: int, seconds: float = DAY, within: float = 5.0
+) -> Trace:
     """A CronJob with many completions: so many pods at once, again and again."""
     chance = _chance("bursts", seed)
     starts = [at * every for at in range(int(seconds / every))]
@@ -86,7 +96,9 @@ def bursts(pods: int, every: float, life: Life, *, seed: int, seconds: float = D
     return _trace("bursts", arrivals, life, chance, seconds)
 
 
-def roll_outs(pods: int, every: float, *, seed: int, seconds: float = DAY, surge: float = 0.25, step: float = 20.0) -> Trace:
+def roll_outs(
+    pods: int, every: float, *, seed: int, seconds: float = DAY, surge: float = 0.25, step: float = 20.0
+) -> Trace:
     """A Deployment that is rolled out again and again: a part more pods first, then as many of the old ones go."""
     chance = _chance("roll-outs", seed)
     born: list[list[float]] = [[chance.uniform(0, 5.0) for _ in range(pods)]]

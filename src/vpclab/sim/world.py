@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import IPv4Network
 
 from vpccni.ipam.values import Pod
@@ -90,7 +91,7 @@ class World:
             """One moment of the trace is planned at a time: a heap of all would slow every other event down."""
             for at, index in moments:
                 if start + at > events.now:
-                    events.at(start + at, lambda: begin_then_go_on(index))
+                    events.at(start + at, partial(begin_then_go_on, index))
                     return
                 begin_or_end(index)
 
