@@ -27,7 +27,7 @@ class Differences:
 def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
     """Make the pool hold what EC2 says; None, and nothing done, while EC2 is changing the ENI on our behalf.
 
-    After this an ENI that was taken for full is asked again, and it is known what EC2 made of a release that failed.
+    After this an ENI that was taken for full is asked again, unless we still count more room on it than there is, and it is known what EC2 made of a release that failed.
     `seen` must be younger than the last outcome of this ENI. Raises UnknownEniError.
     """
     eni, pool = seen.eni.id, ipam.pool
@@ -35,7 +35,6 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
     if not ipam.state.under_way.told(eni):
         return None
     ipam.state.under_way.settle(eni)
-    ipam.state.full_enis.pop(eni, None)
     for block in known:
         if block in seen.blocks:
             pool.set_leaving(eni, block, leaving=False)
@@ -44,6 +43,9 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
     for block in seen.blocks:
         if block not in known:
             (added if _take_in(ipam, eni, block, seen.blocks) else elsewhere).append(block)
+    if not elsewhere:
+        # else we still count more room on it than there is: to ask would only be refused again
+        ipam.state.full_enis.pop(eni, None)
     removed: list[Block] = []
     used: list[Assignment] = []
     for block in pool.blocks_of(eni):

@@ -250,7 +250,9 @@ class NodeEc2:
     def _watched(self, action: str, eni: EniId, networks: tuple[IPv4Network, ...] | None = None) -> None:
         known = self._region.enis.get(eni)
         if known is not None:
-            self.watch(Undone(self._node, action, eni, known.networks if networks is None else networks))
+            held = set(known.networks)
+            undone = known.networks if networks is None else tuple(n for n in networks if n in held)
+            self.watch(Undone(self._node, action, eni, undone))
 
 
 def blocks_of(addresses: Sequence[IPv4Address], prefixes: Sequence[IPv4Network]) -> tuple[Block, ...]:

@@ -94,6 +94,7 @@ class SimNode:
         self._noted_deletions: list[SandboxKey] = []
         self._primary = region.primary_eni(instance.id)
         self._performer = Performer(region, instance, ec2, self._primary.groups)
+        self.ipam = self._fresh_ipam()
         self._looker = Looker(self, self._performer)
         self._starting: Timer | None = None
         self.start()
@@ -139,11 +140,7 @@ class SimNode:
         if not any(seen.id == self._primary.id for seen in shown):
             self._starting = self.events.after(METADATA_RETRY, lambda: self.start(torn=torn))
             return
-        of_type = self.region.limits(self.instance.type)
-        setup = self.setup
-        self.ipam = Ipam(
-            setup.limits(of_type), setup.targets, kind=setup.kind, cooldown=setup.cooldown, seed=self._seed
-        )
+        self.ipam = self._fresh_ipam()
         self._queue: deque[Action] = deque()
         self._under_way: dict[int, Running] = {}
         self._begun = 0
@@ -183,6 +180,12 @@ class SimNode:
     def touched(self) -> None:
         """Somebody else changed something of this node's ENIs: the next looks may find something."""
         self._looker.expect_news()
+
+    def lose(self, pods: tuple[Assignment, ...]) -> None:
+        """An ENI was given up; its pods' addresses went with it. They run on, and nothing reaches them."""
+        until = self.events.now + self.setup.cooldown
+        for assignment in pods:
+            self._note(TakenBack(assignment.key, Cooling(assignment.address, until)))
 
     # --- the pool's actions ---------------------------------------------------------------------------------
 
@@ -229,7 +232,7 @@ class SimNode:
         del self._under_way[number]
         if isinstance(outcome, Failed):
             self.failed[type(outcome.action).__name__, outcome.refusal.reason] += 1
-        self._looker.told(outcome.action)
+        self._looker.told(outcome)
         try:
             self.ipam.apply(outcome, self.events.now)
         except (PoolError, NotUnderWayError) as error:
@@ -237,6 +240,10 @@ class SimNode:
         self.wake_and_kick()
 
     # --- inside ---------------------------------------------------------------------------------------------
+
+    def _fresh_ipam(self) -> Ipam:
+        setup, limits = self.setup, self.setup.limits(self.region.limits(self.instance.type))
+        return Ipam(limits, setup.targets, kind=setup.kind, cooldown=setup.cooldown, seed=self._seed)
 
     def _give(self, assignment: Assignment, answer: Answer) -> None:
         self._note(Given(assignment))

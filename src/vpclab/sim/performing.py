@@ -21,16 +21,18 @@ from vpccni.ipam.actions import (
     Released,
 )
 from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.subnets import choose
 from vpccni.ipam.values import AttachedEni, Block, Eni, EniId, SubnetId, SubnetOffer
 from vpclab.region.region import Region
-from vpclab.region.values import AttachmentStatus, Instance, NetworkInterface, Subnet, Tags
-from vpclab.sim.client import CallError, NodeEc2, blocks_of
+from vpclab.region.values import AttachmentStatus, Instance, NetworkInterface
+from vpclab.sim.client import NO_SUCH_ENI, CallError, NodeEc2, blocks_of
 from vpclab.sim.eni_steps import attach_new_eni, remove_eni
 from vpclab.sim.events import Work
 
 DEVICE_WAIT, DEVICE_LOOK = 60.0, 0.25
 """Seconds for an ENI's device to appear, and between looks for it: no call, the kernel tells."""
-ROLE_TAG = "kubernetes.io/role/cni"
+NOT_ASSIGNED = "InvalidParameterValue"
+"""What EC2 says to an address that is not on the ENI (any more), among other things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Performer:
     instance: Instance
     ec2: NodeEc2
     groups: tuple[str, ...]
+    cluster: str = ""
+    """Whose subnets may be used."""
 
     def perform(self, action: Action) -> Work[Outcome]:
         """What came of the action; a failure is an outcome too."""
@@ -56,16 +60,16 @@ class Performer:
             case AttachEni():
                 return (yield from self._attach(action))
             case ReleaseAddresses():
-                yield from self.ec2.unassign(action.eni, action.blocks)
+                yield from self._release(action)
                 return Released(action)
             case DetachEni():
                 yield from remove_eni(self.ec2, action.eni)
                 return Detached(action)
             case FindSubnets():
                 found = yield from self.ec2.describe_subnets(self.instance.vpc_id, self.instance.zone)
-                offers = (offer(subnet, free) for subnet, free in found if self._may_use(subnet))
-                excluded = (SubnetId(subnet.id) for subnet, _ in found if subnet.tags.get(ROLE_TAG) == "0")
-                return FoundSubnets(action, tuple(offers), frozenset(excluded))
+                described = [(SubnetOffer(SubnetId(s.id), s.cidr, free), s.tags) for s, free in found]
+                chosen = choose(described, primary=SubnetId(self.instance.subnet_id), cluster=self.cluster)
+                return FoundSubnets(action, *chosen)
 
     def _assign(self, action: AssignAddresses) -> Work[tuple[Block, ...]]:
         """As many as were asked for, or one."""
@@ -76,6 +80,23 @@ class Performer:
             if action.count == 1 or not full:
                 raise
         return (yield from self.ec2.assign(action.eni, 1, action.kind))
+
+    def _release(self, action: ReleaseAddresses) -> Work[None]:
+        """What the ENI does not hold (any more) is fine."""
+        try:
+            yield from self.ec2.unassign(action.eni, action.blocks)
+        except CallError as error:
+            if error.code == NO_SUCH_ENI:
+                return
+            if error.code != NOT_ASSIGNED:
+                raise
+            found = yield from self.ec2.describe_enis([action.eni])
+            held = {block for seen in found for block in blocks_of(seen.secondary, seen.prefixes)}
+            left = tuple(block for block in action.blocks if block in held)
+            if left == action.blocks:
+                raise
+            if left:
+                yield from self.ec2.unassign(action.eni, left)
 
     def _attach(self, action: AttachEni) -> Work[Outcome]:
         subnet = action.subnet or SubnetId(self.instance.subnet_id)
@@ -102,20 +123,6 @@ class Performer:
             if self.ec2.now >= until:
                 return False
             yield DEVICE_LOOK
-
-    def _may_use(self, subnet: Subnet) -> bool:
-        return usable(subnet.tags, own=subnet.id == self.instance.subnet_id)
-
-
-def usable(tags: Tags, *, own: bool) -> bool:
-    """Whether new ENIs may go there (spec 6.11), cluster tags aside."""
-    role = tags.get(ROLE_TAG)
-    return own if role is None else role != "0"
-
-
-def offer(subnet: Subnet, free: int) -> SubnetOffer:
-    """What EC2 said of a subnet, as ipam's value."""
-    return SubnetOffer(SubnetId(subnet.id), subnet.cidr, free)
 
 
 def eni_of(region: Region, seen: NetworkInterface, device_index: int, network_card: int = 0) -> Eni:
