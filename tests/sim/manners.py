@@ -6,6 +6,7 @@ from vpccni.aws import errors
 from vpccni.aws.budget import CallBudget
 from vpclab.region.values import ApiError
 from vpclab.sim.client import Manners, Understood
+from vpclab.sim.original import Unpaced
 
 
 def _failure(action: str, error: ApiError, subject: str, prefixes: bool) -> Understood:
@@ -19,3 +20,5 @@ def _unreachable(action: str, subject: str) -> Understood:
 
 
 OURS = Manners(CallBudget, _failure, _unreachable)
+UNPACED = Manners(Unpaced, _failure, _unreachable)
+"""The original's client: no budget."""

@@ -13,6 +13,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol, TypeVar
 
+from vpccni.ipam.leaks import dated
+from vpccni.ipam.managed import INSTANCE
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Block, BlockKind, EniId
 from vpclab.region import NetworkInterface, Query, Subnet, Wanted
@@ -172,7 +174,7 @@ class NodeEc2:
                         groups=groups,
                         wanted=_wanted(count, kind),
                         description=f"aws-K8S-{self._node}",
-                        tags={"node.k8s.amazonaws.com/instance_id": self._node},
+                        tags={INSTANCE: self._node, **dict(dated(self.now))},
                     )
                 )
             return made[0]
@@ -229,12 +231,23 @@ class NodeEc2:
             filters["network-interface-id"] = tuple(ids)
         if own:
             filters["attachment.instance-id"] = (self._node,)
-        query = Query(filters=filters)
+        return (yield from self.describe_enis_by(Query(filters=filters)))
+
+    def describe_enis_by(self, query: Query) -> Work[tuple[NetworkInterface, ...]]:
+        """The first page of ENIs that match."""
 
         def effect() -> tuple[NetworkInterface, ...]:
             return tuple(self._region.describe.network_interfaces(query).items)
 
         return (yield from self.call("DescribeNetworkInterfaces", effect, self._node))
+
+    def tag(self, resource: str, tags: dict[str, str]) -> Work[None]:
+        """Add tags."""
+
+        def effect() -> None:
+            self._region.create_tags([resource], tags)
+
+        yield from self.call("CreateTags", effect, resource)
 
     def describe_subnets(self, vpc: str, zone: str) -> Work[tuple[tuple[Subnet, int], ...]]:
         """The zone's subnets with what they have left, the most first."""

@@ -9,7 +9,7 @@ HOUR = 3600.0
 
 
 class Meter:
-    """Every address beyond the nodes' own primary ones: ENIs' primaries too, for no one else can have them."""
+    """Every address that EC2 gave out and no pod has: ENIs' own too, for no one else can have them."""
 
     def __init__(self, region: Region, events: Events) -> None:
         self._region = region
@@ -25,11 +25,12 @@ class Meter:
         self.peak_unused = 0
         self.peak_taken = 0
 
-    def begin(self) -> None:
-        """From now on, what is taken at this moment being nobody's."""
-        self._first_free = self._free()
+    def restart(self) -> None:
+        """Count from now on; what is held stays held."""
         self._start = self._at = self._events.now
-        self.taken = 0
+        self.unused_seconds = self.used_seconds = 0.0
+        self.peak_unused = self.taken - self.used
+        self.peak_taken = self.taken
 
     def pods(self, change: int) -> None:
         """So many more pods have addresses."""

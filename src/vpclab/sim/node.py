@@ -25,6 +25,7 @@ from vpclab.region.region import Region
 from vpclab.region.values import Instance
 from vpclab.sim.client import NodeEc2
 from vpclab.sim.events import Events, Running, Timer
+from vpclab.sim.leaked import look_for_leaked
 from vpclab.sim.looking import Looker
 from vpclab.sim.memory import Memory
 from vpclab.sim.performing import Performer, attached_eni
@@ -52,6 +53,8 @@ class Setup:
     max_enis: int | None = None
     max_pods: int | None = None
     """None: what the type's addresses allow."""
+    looks_for_leaked: bool = True
+    """Whether it looks once an hour for ENIs that others left behind."""
 
     def limits(self, of_type: InstanceLimits) -> NodeLimits:
         """What the node can hold."""
@@ -97,6 +100,7 @@ class SimNode:
         self.ipam = self._fresh_ipam()
         self._looker = Looker(self, self._performer)
         self._starting: Timer | None = None
+        self._leak_look: Running | None = None
         self.start()
 
     # --- the runtime's calls --------------------------------------------------------------------------------
@@ -157,6 +161,9 @@ class SimNode:
         for key in noted:
             self._delete(key)
         self._looker.start()
+        if self.setup.looks_for_leaked:
+            work = look_for_leaked(self.ec2, self.instance.vpc_id, self._seed)
+            self._leak_look = self.events.start(work)
         self.kick()
 
     def crash(self) -> None:
@@ -169,6 +176,8 @@ class SimNode:
         for running in self._under_way.values():
             running.kill()
         self._looker.stop()
+        if self._leak_look is not None:
+            self._leak_look.kill()
         if self._alarm is not None:
             self._alarm.cancel()
         waiting, self._waiting = self._waiting, deque()
