@@ -139,7 +139,9 @@ def main() -> int:
             print(
                 f"\n{name}; {shape}: {len(trace.pods)} pods in {seconds / 3600:.0f} h, at most {trace.most_at_once} at once"
             )
-            print(f"  {'':34}{'ours':>10}{'original':>12}{'ratio':>8}   (CPU {ours.cpu:.1f} s, {theirs.cpu:.1f} s)")
+            print(
+                f"  {'':34}{'ours':>10}{'original':>12}{'ratio':>8}   (CPU {ours.cpu:.1f} s, {theirs.cpu:.1f} s)"
+            )
             table(ours, theirs)
             both = sums.setdefault(name, [0.0, 0.0, 0.0, 0.0])
             for index, value in enumerate((ours.total, theirs.total, ours.unused_hours, theirs.unused_hours)):

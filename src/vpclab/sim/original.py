@@ -17,7 +17,7 @@ from vpclab.region import Query
 from vpclab.region.region import Region
 from vpclab.region.values import Instance, NetworkInterface
 from vpclab.sim.client import CallError, NodeEc2, blocks_of
-from vpclab.sim.events import Events, Running, Work
+from vpclab.sim.events import Events, Work
 from vpclab.sim.node import Setup
 from vpclab.sim.original_store import OriginalStore, StoredEni
 
@@ -61,8 +61,9 @@ class OriginalNode:
         self._insufficient_at = float("-inf")
         self._decreased_at = float("-inf")
         self._acted_at = events.now
-        self._work: list[Running] = [events.start(self._run())]
-        self._work.append(events.start(self._look_for_leaked(chance.uniform(0, LEAKED_SPREAD))))
+        events.start(self._run())
+        if setup.looks_for_leaked:
+            events.start(self._look_for_leaked(chance.uniform(0, LEAKED_SPREAD)))
 
     # --- the runtime's calls --------------------------------------------------------------------------------
 
