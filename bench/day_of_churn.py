@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.sim.manners import OURS, UNPACED
+
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import BlockKind
 from vpclab.sim.kubelet import Kubelet

@@ -17,7 +17,6 @@ from vpccni.ipam.values import Assignment, BlockKind, EniId, Pod, SandboxKey
 from vpclab.region.gate import Rate
 from vpclab.region.values import ApiError, AttachmentStatus, EniStatus, NetworkInterface
 from vpclab.sim.client import Undone, blocks_of
-from vpclab.sim.endpoint import Call
 from vpclab.sim.kubelet import PodLife
 from vpclab.sim.node import Setup, SimNode
 from vpclab.sim.world import World
@@ -44,6 +43,11 @@ CALLS = (
 
 HALF_DONE = ("*", "DeleteNetworkInterface", "DescribeNetworkInterfaces")
 """Refused after the ENI was detached: see test_findings.test_an_eni_that_was_detached_and_not_deleted_gives_no_addresses."""
+
+
+BY_THE_CLOCK = {"DescribeNetworkInterfaces": 1, "DescribeSubnets": 61}
+"""Calls an hour at a node where nothing happens: a look for what others left behind; the subnets' tags every ten minutes, and
+every minute while one is full (test_findings)."""
 
 
 class Story:
@@ -106,7 +110,7 @@ class Story:
 
     def start(self, number: int, *, torn: int = 0, setup: Setup | None = None) -> None:
         node = self.node_of(number)
-        if node.up:
+        if node.up or node.starting:
             return
         node.setup = setup or node.setup
         ghost = Assignment(
@@ -258,56 +262,52 @@ class Story:
         """With time and a willing EC2 it comes to rest: EC2 ⊇ pool ⊇ pods, the targets met, or a reason why not."""
         calm = self.calm
         self.heal()
-        self.time_passes(3600.0)
+        self.time_passes(7500.0)  # enough for two looks at what was left behind
         self.check()
-        history = self.world.endpoint.calls.history
-        before, undone = len(history), len(self.undone)
-        self.time_passes(3600.0)
-        self.check()
-        self.budget_is_kept()
-        late = history[before:]
-        if not any(node.ipam.state.falling_back for node in self.nodes):
-            # while a pod has an address that somebody took, EC2 is asked every minute: pool and metadata never agree
-            mourning = {
-                node.instance.id for node in self.nodes if self.has_pods_whose_address_was_taken(node)
-            }
-            looks: Counter[str] = Counter()  # one an hour at each node, for what others left behind
-            restless = [
-                call for call in late if call.code not in FULL and not self.is_a_look(call, looks, mourning)
-            ]
-            assert not restless, f"no rest: {restless[:10]}"
-            assert self.undone[undone:] == []
-        # whoever meets a full subnet asks it every two minutes for whatever it lacks, not more
-        assert len(late) <= len(self.nodes) * 7 * (3600 // 120 + 1), f"no rest: {late[:10]}"
-        for node in self.nodes:
-            self.is_warm_or_says_why(node)
-        if calm:
-            assert not self.world.endpoint.calls.failed("RequestLimitExceeded")
-            assert not self.leaked()
-            for code in ("AttachmentLimitExceeded", "PrivateIpAddressLimitExceeded"):
-                assert not self.world.endpoint.calls.failed(code)
         self.pods_whose_address_was_taken_end()
+        self.comes_to_rest()
+        self.budget_is_kept()
+        assert not self.leaked()
         for node in self.nodes:
             self.agrees_with_ec2(node)
+            self.is_warm_or_says_why(node)
+        if calm:
+            for code in ("RequestLimitExceeded", "AttachmentLimitExceeded", "PrivateIpAddressLimitExceeded"):
+                assert not self.world.endpoint.calls.failed(code)
         self.new_pods_get_what_ec2_holds()
-
-    def is_a_look(self, call: Call, looks: Counter[str], mourning: set[str]) -> bool:
-        if call.action != "DescribeNetworkInterfaces":
-            return False
-        looks[call.node] += 1
-        return looks[call.node] == 1 or call.node in mourning
 
     def pods_whose_address_was_taken_end(self) -> None:
         """Then nothing of it is left: what pods depended on was all that kept it.
 
-        All pods of such a node, those that wait too: test_findings tells of the moment in which they would get it.
+        All pods of such a node, those that wait too: test_findings tells of the moment in which they would get it, and of
+        what else is done again and again while such a pod runs.
         """
         mourning = [self.has_pods_whose_address_was_taken(node) for node in self.nodes]
         for number, (where, _) in list(self.pods.items()):
             if mourning[where]:
                 self.delete(number)
         if any(mourning):
-            self.time_passes(900.0)
+            self.time_passes(1800.0)
+            self.check()
+
+    def comes_to_rest(self) -> None:
+        """For an hour EC2 is asked for nothing but what is asked by the clock, or refused by a full subnet."""
+        history = self.world.endpoint.calls.history
+        before, undone = len(history), len(self.undone)
+        self.time_passes(3600.0)
+        self.check()
+        late = history[before:]
+        assert len(late) <= len(self.nodes) * 5 * (3600 // 60 + 1), f"no rest: {late[:10]}"
+        if any(node.ipam.state.falling_back for node in self.nodes):
+            return
+        restless = [call for call in late if call.code not in FULL]
+        by_the_clock = Counter((call.node, call.action) for call in restless)
+        for (node, action), count in by_the_clock.items():
+            first = next(call for call in restless if (call.node, call.action) == (node, action))
+            assert count <= BY_THE_CLOCK.get(action, 0), (
+                f"no rest: {count} {action} by {node} from {first.at}"
+            )
+        assert self.undone[undone:] == []
 
     def has_pods_whose_address_was_taken(self, node: SimNode) -> bool:
         return any(a.address in self.taken_from_us for a in node.ipam.pool.assignments())

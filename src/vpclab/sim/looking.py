@@ -7,15 +7,17 @@ bucket for DescribeNetworkInterfaces by that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from vpccni.ipam.actions import Failed, Outcome
 from vpccni.ipam.cards import Cards
 from vpccni.ipam.decide import Ipam
+from vpccni.ipam.managed import INSTANCE
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason
 from vpccni.ipam.sightings import Sighting, Sightings, adopt, agrees, new_to
-from vpccni.ipam.values import Assignment, AttachedEni
+from vpccni.ipam.values import Assignment, AttachedEni, EniId
 from vpclab.region.region import Region
 from vpclab.region.values import AttachmentStatus, Instance, NetworkInterface
 from vpclab.sim.client import CallError, NodeEc2
@@ -64,6 +66,7 @@ class Looker:
         self._cards = Cards([node.ipam])
         self._news_until = node.events.now
         self._asked_at = -SOONEST
+        self._tags: dict[EniId, Mapping[str, str]] = {}
         self._timer: Timer | None = None
         self._running: Running | None = None
 
@@ -72,10 +75,22 @@ class Looker:
         """Whether EC2 is being asked."""
         return self._running is not None
 
-    def start(self) -> None:
-        """A new agent has a new pool."""
+    def ask_at_start(self) -> Work[tuple[AttachedEni, ...] | None]:
+        """What EC2 says before the pool is made; None if it does not say."""
+        self._asked_at = self._node.events.now
+        try:
+            found = yield from self._node.ec2.describe_enis(own=True)
+        except CallError:
+            return None
+        self._tags = {EniId(seen.id): seen.tags for seen in found}
+        return tuple(attached_eni(self._node.region, seen) for seen in found if _attached(seen))
+
+    def start(self, seen: tuple[AttachedEni, ...] | None) -> None:
+        """A new agent has a new pool; `seen` is what EC2 said at its start, if it was asked."""
         self._sightings = Sightings()
         self._cards = Cards([self._node.ipam])
+        if seen is not None:
+            self._running = self._node.events.start(self._take_in(seen, self._node.events.now), self._looked)
         self.expect_news()
 
     def stop(self) -> None:
@@ -140,10 +155,14 @@ class Looker:
             found = yield from node.ec2.describe_enis(own=True)
         except CallError:
             return
-        here = [seen for seen in found if _attached(seen)]
-        sighting = Sighting(tuple(attached_eni(node.region, seen) for seen in here))
+        self._tags = {EniId(seen.id): seen.tags for seen in found}
+        here = tuple(attached_eni(node.region, seen) for seen in found if _attached(seen))
+        yield from self._take_in(here, asked_at)
+
+    def _take_in(self, here: tuple[AttachedEni, ...], asked_at: float) -> Work[None]:
+        node = self._node
         try:
-            compared = self._sightings.compare(self._cards, sighting, node.events.now, asked_at)
+            compared = self._sightings.compare(self._cards, Sighting(here), node.events.now, asked_at)
         except PoolError as error:
             node.surprises.append(f"look: {error!r}")
             return
@@ -151,6 +170,11 @@ class Looker:
             node.lose(pods)
         for entry in compared.adopt:
             yield from self._adopt(entry)
+        for eni in [entry.eni.id for entry in here if INSTANCE not in self._tags.get(entry.eni.id, {})]:
+            try:
+                yield from node.ec2.tag(eni, {INSTANCE: node.instance.id})
+            except CallError:
+                return  # the next look tries again
 
     def _adopt(self, entry: AttachedEni) -> Work[None]:
         """An ENI that the pool does not know: our own from before a crash, or somebody else's gift."""

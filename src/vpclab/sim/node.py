@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from functools import partial
 
 from vpccni.ipam.actions import Action, Failed, Outcome
-from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
+from vpccni.ipam.checkpoint import Checkpoint, Given, JournalEntry, TakenBack
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.limits import InstanceLimits
+from vpccni.ipam.placement import Placement
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.restore import Restored, restore
 from vpccni.ipam.targets import NodeLimits, WarmTargets
 from vpccni.ipam.under_way import NotUnderWayError
-from vpccni.ipam.values import Assignment, BlockKind, Cooling, EniId, Pod, SandboxKey
+from vpccni.ipam.values import Assignment, AttachedEni, BlockKind, Cooling, EniId, Pod, SandboxKey
 from vpclab.region.region import Region
-from vpclab.region.values import Instance
+from vpclab.region.values import Instance, NetworkInterface
 from vpclab.sim.client import NodeEc2
-from vpclab.sim.events import Events, Running, Timer
+from vpclab.sim.events import Events, Running, Timer, Work
 from vpclab.sim.leaked import look_for_leaked
 from vpclab.sim.looking import Looker
 from vpclab.sim.memory import Memory
@@ -34,6 +35,8 @@ PATIENCE = 20.0
 """Seconds that an ADD waits for addresses that are on their way (vpccni.agent.loop.PATIENCE)."""
 THREADS = 2
 """Actions that are carried out at a time (vpccni.agent.carry_out.THREADS)."""
+START_DEVICE_WAIT = 5.0
+"""Seconds that a start waits for an ENI's device; later the next look adopts it (vpccni.agent.startup)."""
 METADATA_RETRY = 0.2
 """Seconds until metadata that does not show the primary ENI yet is asked again."""
 AGENT_AWAY = Refusal(Reason.AGENT_UNREACHABLE, "the agent is being restarted")
@@ -53,6 +56,7 @@ class Setup:
     max_enis: int | None = None
     max_pods: int | None = None
     """None: what the type's addresses allow."""
+    subnet_discovery: bool = True
     looks_for_leaked: bool = True
     """Whether it looks once an hour for ENIs that others left behind."""
 
@@ -99,7 +103,8 @@ class SimNode:
         self._performer = Performer(region, instance, ec2, self._primary.groups)
         self.ipam = self._fresh_ipam()
         self._looker = Looker(self, self._performer)
-        self._starting: Timer | None = None
+        self._starting: Running | None = None
+        self._early: list[tuple[SandboxKey, Pod, Answer]] = []
         self._leak_look: Running | None = None
         self.start()
 
@@ -107,6 +112,9 @@ class SimNode:
 
     def add(self, key: SandboxKey, pod: Pod, answer: Answer) -> None:
         """Give the sandbox an address, now or within `PATIENCE`; `answer` is told, maybe at once."""
+        if self._starting is not None:
+            self._early.append((key, pod, answer))  # the socket is there before the agent is ready
+            return
         if not self.up:
             answer(AGENT_AWAY)
             return
@@ -134,42 +142,65 @@ class SimNode:
     # --- its life -------------------------------------------------------------------------------------------
 
     def start(self, *, torn: bytes = b"") -> None:
-        """A new agent: what instance metadata shows, what the disk remembers, who is alive."""
-        if self.up:
+        """A new agent: what metadata and EC2 show, what the disk remembers, who is alive."""
+        if self.up or self._starting is not None:
             return
-        if self._starting is not None:
-            self._starting.cancel()
-        now = self.events.now
-        shown = self.region.metadata_enis(self.instance.id, now)
-        if not any(seen.id == self._primary.id for seen in shown):
-            self._starting = self.events.after(METADATA_RETRY, lambda: self.start(torn=torn))
-            return
+        self.ec2.restarted()
+        self._starting = self.events.start(self._start(torn))
+
+    def _start(self, torn: bytes) -> Work[None]:
+        while not any(seen.id == self._primary.id for seen in self._shown()):
+            yield METADATA_RETRY
+        checkpoint = self._memory.read(torn=torn)
+        attached, by_ec2 = [attached_eni(self.region, seen) for seen in self._shown()], None
+        if len(attached) > 1 or checkpoint.allocations:
+            by_ec2 = yield from self._looker.ask_at_start()
+            # metadata knows some that EC2's read may have missed, if their device is there
+            known = {entry.eni.id for entry in by_ec2 or ()}
+            more = (e for e in attached if e.eni.id not in known and self._performer.has_device(e.eni.id))
+            attached = attached if by_ec2 is None else [*by_ec2, *more]
+        there: list[AttachedEni] = []
+        for entry in attached:
+            if (yield from self._performer.device_of(entry.eni.id, START_DEVICE_WAIT)):
+                there.append(entry)  # noqa: PERF401 -- waiting is no part of a comprehension
+        self._starting = None
+        self._serve(there, checkpoint)
+        self._looker.start(by_ec2)
+        self.kick()
+
+    def _serve(self, attached: list[AttachedEni], checkpoint: Checkpoint) -> None:
         self.ipam = self._fresh_ipam()
         self._queue: deque[Action] = deque()
         self._under_way: dict[int, Running] = {}
         self._begun = 0
         self._waiting: deque[Waiting] = deque()
         self._alarm: Timer | None = None
-        attached = [attached_eni(self.region, seen) for seen in shown]
         alive = {(a.key, a.address) for a in self.live.values()}
-        checkpoint = self._memory.read(torn=torn)
+        now = self.events.now
         self.restored = restore(self.ipam, attached, checkpoint, lambda a: (a.key, a.address) in alive, now)
         self._compact()
         self.up = True
-        self.ec2.restarted()
         noted, self._noted_deletions = self._noted_deletions, []
         for key in noted:
             self._delete(key)
-        self._looker.start()
         if self.setup.looks_for_leaked:
             work = look_for_leaked(self.ec2, self.instance.vpc_id, self._seed)
             self._leak_look = self.events.start(work)
-        self.kick()
+        early, self._early = self._early, []
+        for key, pod, answer in early:
+            self.add(key, pod, answer)
+
+    def _shown(self) -> tuple[NetworkInterface, ...]:
+        return self.region.metadata_enis(self.instance.id, self.events.now)
 
     def crash(self) -> None:
         """The agent is killed between two instructions; what EC2 was told is under way there all the same."""
         if self._starting is not None:
-            self._starting.cancel()
+            self._starting.kill()
+            self._starting = None
+            early, self._early = self._early, []
+            for _, _, answer in early:
+                answer(AGENT_AWAY)
         if not self.up:
             return
         self.up = False
@@ -252,7 +283,15 @@ class SimNode:
 
     def _fresh_ipam(self) -> Ipam:
         setup, limits = self.setup, self.setup.limits(self.region.limits(self.instance.type))
-        return Ipam(limits, setup.targets, kind=setup.kind, cooldown=setup.cooldown, seed=self._seed)
+        placement = Placement(discovery=setup.subnet_discovery, seed=self._seed)
+        return Ipam(
+            limits,
+            setup.targets,
+            kind=setup.kind,
+            cooldown=setup.cooldown,
+            seed=self._seed,
+            placement=placement,
+        )
 
     def _give(self, assignment: Assignment, answer: Answer) -> None:
         self._note(Given(assignment))
@@ -300,6 +339,11 @@ class SimNode:
     def busy(self) -> bool:
         """Whether EC2 is being asked for something."""
         return bool(self._under_way or self._queue or self._looker.asking)
+
+    @property
+    def starting(self) -> bool:
+        """Whether it is about to serve."""
+        return self._starting is not None
 
     def eni_under_way(self, eni: EniId) -> bool:
         """Whether EC2 is changing the ENI on our behalf."""

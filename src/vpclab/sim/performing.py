@@ -108,21 +108,22 @@ class Performer:
         eni = eni_of(self.region, created, action.device_index, action.network_card)
         return Attached(action, AttachedEni(eni, blocks_of(created.secondary, created.prefixes)))
 
-    def device_of(self, eni: str) -> Work[bool]:
+    def device_of(self, eni: str, patience: float = DEVICE_WAIT) -> Work[bool]:
         """Wait for the ENI's device; False if it did not come."""
-        until = self.ec2.now + DEVICE_WAIT
-        while True:
-            known = self.region.enis.get(eni)
-            attachment = known.attachment if known is not None else None
-            if (
-                attachment is not None
-                and attachment.instance_id == self.instance.id
-                and attachment.status is AttachmentStatus.ATTACHED
-            ):
-                return True
+        until = self.ec2.now + patience
+        while not self.has_device(eni):
             if self.ec2.now >= until:
                 return False
             yield DEVICE_LOOK
+        return True
+
+    def has_device(self, eni: str) -> bool:
+        """Whether the node's kernel has the ENI's device."""
+        known = self.region.enis.get(eni)
+        at = known.attachment if known is not None else None
+        return (
+            at is not None and at.instance_id == self.instance.id and at.status is AttachmentStatus.ATTACHED
+        )
 
 
 def eni_of(region: Region, seen: NetworkInterface, device_index: int, network_card: int = 0) -> Eni:
