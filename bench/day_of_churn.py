@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.sim.manners import OURS, UNPACED
 
+from vpccni.ipam.limits import HOST_NETWORK_PODS
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import BlockKind
 from vpclab.sim.kubelet import Kubelet
@@ -80,7 +81,10 @@ def run(trace: Trace, setup: Setup, *, original: bool, seed: int) -> Day:
     world.meter.end()
     world.meter.restart()
     before = world.endpoint.calls.by_action()
-    world.run(placed(trace, NODES, 29), kubelets)
+    world.run(
+        placed(trace, NODES, setup.limits(world.region.limits(NODE_TYPE)).max_pods - HOST_NETWORK_PODS),
+        kubelets,
+    )
     world.meter.end()
     waits, meter = world.waits, world.meter
     return Day(

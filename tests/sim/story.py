@@ -262,6 +262,8 @@ class Story:
         """With time and a willing EC2 it comes to rest: EC2 ⊇ pool ⊇ pods, the targets met, or a reason why not."""
         calm = self.calm
         self.heal()
+        self.time_passes(600.0)
+        self.few_wait()
         self.time_passes(7500.0)  # enough for two looks at what was left behind
         self.check()
         self.pods_whose_address_was_taken_end()
@@ -275,6 +277,12 @@ class Story:
             for code in ("RequestLimitExceeded", "AttachmentLimitExceeded", "PrivateIpAddressLimitExceeded"):
                 assert not self.world.endpoint.calls.failed(code)
         self.new_pods_get_what_ec2_holds()
+
+    def few_wait(self) -> None:
+        """Who cannot be served is tried every few seconds: three of them tell as much as forty."""
+        waiting = [number for number, (_, life) in self.pods.items() if not life.connected]
+        for number in waiting[3:]:
+            self.delete(number)
 
     def pods_whose_address_was_taken_end(self) -> None:
         """Then nothing of it is left: what pods depended on was all that kept it.

@@ -116,6 +116,6 @@ class RegionMachine(RuleBasedStateMachine):
 
 
 RegionMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestRegionMachine = pytest.mark.timeout(0)(RegionMachine.TestCase)
