@@ -15,7 +15,7 @@ from vpclab.sim.world import World
 NODE_TYPE = "m5.4xlarge"
 """8 ENIs of 29 slots: 100 pods fit in every mode."""
 PODS = 100
-REST = 1200.0
+REST = 300.0
 MODES = {
     "WARM_ENI_TARGET=1": Setup(WarmTargets(warm_eni=1), looks_for_leaked=False),
     "WARM_IP_TARGET=2, MINIMUM_IP_TARGET=10": Setup(
@@ -37,7 +37,7 @@ class Story:
 
 
 def tell(setup: Setup, *, original: bool = False, every: float = 1.0) -> Story:
-    """A pod comes each `every` seconds; after 20 minutes they go at the same pace."""
+    """A pod comes each `every` seconds; after five minutes they go at the same pace."""
     world = World(subnets=("10.0.0.0/20",))
     instance = world.launch(NODE_TYPE)
     node = (

@@ -16,7 +16,7 @@ from vpccni.ipam.decide import Ipam
 from vpccni.ipam.managed import INSTANCE
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason
-from vpccni.ipam.sightings import Sighting, Sightings, adopt, agrees, new_to
+from vpccni.ipam.sightings import SETTLED, Sighting, Sightings, adopt, agrees, new_to
 from vpccni.ipam.values import Assignment, AttachedEni, EniId
 from vpclab.region.region import Region
 from vpclab.region.values import AttachmentStatus, Instance, NetworkInterface
@@ -33,7 +33,7 @@ UNDERSTOOD = frozenset(
 )
 """Refusals that tell nothing new of the node's ENIs (vpccni.agent.loop)."""
 NEWS_LAST = 3 * LOOK_EVERY
-"""Seconds for which looks may find something after a change, metadata's lag aside."""
+"""Seconds for which looks may find something after somebody else's change, metadata's lag aside."""
 
 
 class Node(Protocol):
@@ -65,7 +65,9 @@ class Looker:
         self._sightings = Sightings()
         self._cards = Cards([node.ipam])
         self._news_until = node.events.now
+        self._settled_at = node.events.now
         self._asked_at = -SOONEST
+        self._read: dict[str, tuple[NetworkInterface, AttachedEni]] = {}
         self._tags: dict[EniId, Mapping[str, str]] = {}
         self._timer: Timer | None = None
         self._running: Running | None = None
@@ -89,6 +91,7 @@ class Looker:
         """A new agent has a new pool; `seen` is what EC2 said at its start, if it was asked."""
         self._sightings = Sightings()
         self._cards = Cards([self._node.ipam])
+        self._read.clear()
         if seen is not None:
             self._running = self._node.events.start(self._take_in(seen, self._node.events.now), self._looked)
         self.expect_news()
@@ -103,8 +106,13 @@ class Looker:
 
     def told(self, outcome: Outcome) -> None:
         """An action has ended; one that failed in a way that nobody understands makes us ask EC2."""
+        if not isinstance(outcome, Failed):
+            # our own doing: what metadata says of it is not believed before it has had time to follow
+            self._settled_at = self._node.events.now + SETTLED + self._node.region.delays.imds[1]
+            self._plan_if_none()
+            return
         self.expect_news()
-        if isinstance(outcome, Failed) and outcome.refusal.reason not in UNDERSTOOD and self._running is None:
+        if outcome.refusal.reason not in UNDERSTOOD and self._running is None:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._node.events.at(self._asked_at + SOONEST, self._ask_now)
@@ -113,6 +121,9 @@ class Looker:
         """What metadata shows changes now, or will."""
         lag = self._node.region.delays.imds[1]
         self._news_until = self._node.events.now + lag + NEWS_LAST
+        self._plan_if_none()
+
+    def _plan_if_none(self) -> None:
         if self._timer is None and self._running is None:
             self._plan()
 
@@ -120,22 +131,30 @@ class Looker:
         events = self._node.events
         if self._sightings.anything_missing:
             self._timer = events.after(AGAIN_AFTER, self._ask_now)
-        elif events.now < self._news_until:
+        elif events.now < max(self._news_until, self._settled_at + LOOK_EVERY):
             self._timer = events.after(LOOK_EVERY, self._look)
         else:
             self._timer = None
 
     def _look(self) -> None:
         self._timer = None
-        metadata = [
-            attached_eni(self._node.region, seen)
-            for seen in self._node.region.metadata_enis(self._node.instance.id, self._node.events.now)
-        ]
         now = self._node.events.now
+        if self._news_until < now < self._settled_at:
+            self._plan()
+            return
+        shown = self._node.region.metadata_enis(self._node.instance.id, now)
+        metadata = [self._as_attached(seen) for seen in shown]
         if agrees(self._cards, metadata, now) and not new_to(self._cards, metadata, frozenset()):
             self._plan()
         else:
             self._ask_now()
+
+    def _as_attached(self, seen: NetworkInterface) -> AttachedEni:
+        """The region replaces values and never changes them: one that was read before need not be read again."""
+        known = self._read.get(seen.id)
+        if known is None or known[0] is not seen:
+            known = self._read[seen.id] = (seen, attached_eni(self._node.region, seen))
+        return known[1]
 
     def _ask_now(self) -> None:
         self._timer = None
