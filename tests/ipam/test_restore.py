@@ -102,7 +102,8 @@ def test_a_live_pod_is_not_forgotten_when_metadata_lags() -> None:
     assert restored.lost == ()
     ipam.release(key(1), NOW)
     ipam.pool.advance(NOW + 30.0)
-    assert ipam.pool.holds(IPv4Address("10.0.0.50"))
+    assert not ipam.pool.holds(IPv4Address("10.0.0.50")), "it was this pod's, and is nobody's after it"
+    assert ipam.find(key(2)) is not None
 
 
 @pytest.mark.parametrize("address", ["10.0.9.1", "10.0.0.200"])

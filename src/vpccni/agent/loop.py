@@ -32,7 +32,7 @@ from vpccni.agent.decisions import Decisions
 from vpccni.agent.onlooker import Onlooker
 from vpccni.agent.turns import Turns
 from vpccni.agent.wire import PluginRequest
-from vpccni.ipam.actions import Action, Attached, Detached, Failed, Outcome
+from vpccni.ipam.actions import Action, Attached, Detached, DetachEni, Failed, Outcome
 from vpccni.ipam.cards import Cards, assign_on
 from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
 from vpccni.ipam.decide import Ipam
@@ -473,7 +473,7 @@ class Agent:
                 call := EC2_CALL.search(outcome.refusal.detail)
             ):
                 self.onlooker.denied(call[1])
-            if outcome.refusal.reason not in UNDERSTOOD:
+            if outcome.refusal.reason not in UNDERSTOOD or isinstance(outcome.action, DetachEni):
                 self.doubted()
         if not isinstance(outcome, Failed):
             log.info("pool: done: %s", outcome)
@@ -482,8 +482,22 @@ class Agent:
         except (PoolError, NotUnderWayError):
             # whoever waits must be woken all the same, and the next action begun
             log.exception("EC2 did what the pool cannot follow: %s", outcome)
+        await self._follow_moved()
         self._wake()
         self.kick()
+
+    async def _follow_moved(self) -> None:
+        """Pods that turned out to be on another ENI have their rules lead there."""
+        for pool in self.cards.pools:
+            moved, pool.moved = pool.moved, []
+            for assignment in moved:
+                log.warning(
+                    "pod %s is on %s now, with %s", assignment.pod, assignment.eni, assignment.address
+                )
+                try:
+                    await self._host.mend(assignment, self.enis[assignment.eni])
+                except HostError as error:
+                    log.error("the rules of pod %s do not lead there: %s", assignment.pod, error)
 
     # --- what others did to the node's ENIs -------------------------------------------------------------------
 

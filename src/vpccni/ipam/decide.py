@@ -75,6 +75,8 @@ class Ipam:
         )
         self._shrinking = Shrinking(self.state)
         self._changed_at: dict[EniId, float] = {}
+        self.moved: list[Assignment] = []
+        """Assignments that turned out to be on another ENI: their rules must follow. The agent takes them out."""
 
     # --- pods -----------------------------------------------------------------------------------------------
 
@@ -281,12 +283,27 @@ class Ipam:
         refused: AddressHeldError | None = None
         for block in blocks:
             self._forget_on_missing(eni, block)
+            if self._move_trusted(eni, block):
+                continue
             try:
                 self.pool.add_block(eni, block)
             except AddressHeldError as error:
                 refused = error
         if refused is not None:
             raise refused
+
+    def _move_trusted(self, eni: EniId, block: Block) -> bool:
+        """EC2 gives an address that a pod has, on trust, on another ENI: the pod's it stays, on the ENI that holds it."""
+        moved: list[Assignment] = []
+        for view in self.pool.enis():
+            for old in self.pool.trusted(view.eni.id):
+                if old.network.subnet_of(block.network) and view.eni.id != eni:
+                    moved += self.pool.remove_block(view.eni.id, old, force=True)
+        if not moved:
+            return False
+        self.pool.add_block(eni, block)
+        self.moved += [self.pool.restore(assignment) for assignment in moved]
+        return True
 
     def _forget_on_missing(self, eni: EniId, block: Block) -> None:
         """EC2 gives what an ENI had that is gone to another at once; what no pod has of it is no more on the old one."""
@@ -301,7 +318,10 @@ class Ipam:
 
     def _failed(self, action: Action, refusal: Refusal, now: float) -> None:
         if isinstance(action, ReleaseAddresses | DetachEni):
-            if refusal.reason in REFUSED_FOR_SURE and not self.state.under_way.doubted(action.eni):
+            # a detachment is several calls: what was refused may be the last of them
+            one_call = isinstance(action, ReleaseAddresses)
+            for_sure = refusal.reason in REFUSED_FOR_SURE and one_call
+            if for_sure and not self.state.under_way.doubted(action.eni):
                 self._set_leaving(action, leaving=False)
             else:
                 # EC2 may have done it. To a pod its addresses must not go before that is known: they may be another

@@ -155,7 +155,10 @@ def _attach(want: _Want, growth: Growth, now: float) -> None:
         return
     if state.pool.eni_count >= state.most_enis:
         return
-    if state.placement.stale(now):
+    known = [offer.id for offer in state.placement.offers]
+    # of subnets that were full, the question itself tells whether they still are
+    news = not known or not all(state.pauses.unsure_of(subnet, want.kind) for subnet in known)
+    if state.placement.stale(now) and news:
         growth.wants_subnets = True
         growth.busy.append("EC2 is being asked for subnets")
         return

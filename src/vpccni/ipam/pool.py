@@ -98,6 +98,8 @@ class Pool:
         # (-assigned, order, ENI): the fullest first, then the one that came first; stale entries as in Holder
         self._fullest: dict[BlockKind, list[tuple[int, int, Holder]]] = {kind: [] for kind in BlockKind}
         self._orders = 0
+        # single addresses that EC2 does not hold on their ENI: their pods keep them, and nobody gets them after
+        self._on_trust: set[int] = set()
         self.shortest_reuse: float | None = None
         """Seconds between a release and the next assignment of the same address: the shortest there was."""
 
@@ -197,6 +199,7 @@ class Pool:
             del self._prefixes[slot.first >> 4]
         else:
             del self._singles[slot.first]
+            self._on_trust.discard(slot.first)
         return tuple(dropped)
 
     def set_leaving(self, eni_id: EniId, block: Block, *, leaving: bool) -> None:
@@ -257,8 +260,25 @@ class Pool:
             return None
         self.advance(now)
         assignment, slot = self._forget(key)
-        self._cool(slot, int(assignment.address), now + self.cooldown)
+        address = int(assignment.address)
+        self._cool(slot, address, now + self.cooldown)
+        if address in self._on_trust:
+            self.remove_block(slot.holder.eni.id, slot.block, force=True)
         return assignment
+
+    def trust(self, address: IPv4Address) -> None:
+        """EC2 is not known to hold this single address on its ENI: it is its pod's, and nobody's after that."""
+        if int(address) in self._singles:
+            self._on_trust.add(int(address))
+
+    def trusted(self, eni_id: EniId) -> frozenset[Block]:
+        """Blocks of the ENI that are only kept for their pods. Raises UnknownEniError."""
+        slots = (self._singles.get(address) for address in self._on_trust)
+        return frozenset(slot.block for slot in slots if slot and slot.holder is self._holder(eni_id))
+
+    def confirm(self, block: Block) -> None:
+        """EC2 holds it after all."""
+        self._on_trust.discard(int(block.network.network_address))
 
     def undo(self, key: SandboxKey) -> None:
         """Take back an address that the sandbox never heard of: it does not cool."""

@@ -38,6 +38,7 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
     for block in known:
         if block in seen.blocks:
             pool.set_leaving(eni, block, leaving=False)
+            pool.confirm(block)
     added: list[Block] = []
     elsewhere: list[Block] = []
     for block in seen.blocks:
@@ -56,17 +57,20 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
         if not pods:
             pool.remove_block(eni, block, force=True)  # what cools in it goes on cooling, should it come back
             removed.append(block)
-        elif block.kind is BlockKind.PREFIX:
+        else:
             _keep_only(ipam, eni, block, pods)
     return Differences(tuple(added), tuple(removed), tuple(used), tuple(elsewhere))
 
 
 def _keep_only(ipam: Ipam, eni: EniId, block: Block, pods: list[Assignment]) -> None:
-    """Of a prefix that EC2 does not hold only what its pods have: the rest would be given to new pods, unreachable too."""
-    ipam.pool.remove_block(eni, block, force=True)
+    """Of what EC2 does not hold only what pods have, and for these pods: others on it would not be reached either."""
+    if block.kind is BlockKind.PREFIX:
+        ipam.pool.remove_block(eni, block, force=True)
+        for assignment in pods:
+            ipam.pool.add_block(eni, Block.of_address(assignment.address))
+            ipam.pool.restore(assignment)
     for assignment in pods:
-        ipam.pool.add_block(eni, Block.of_address(assignment.address))
-        ipam.pool.restore(assignment)
+        ipam.pool.trust(assignment.address)
 
 
 def _take_in(ipam: Ipam, eni: EniId, block: Block, seen: tuple[Block, ...]) -> bool:

@@ -90,3 +90,4 @@ def _take_for_held(ipam: Ipam, assignment: Assignment) -> None:
     # routes and rules of the pod lead to the ENI it was on; its subnet alone does not tell which that is
     best = min(candidates, key=lambda view: view.eni.id != assignment.eni)
     ipam.pool.add_block(best.eni.id, Block.of_address(address))
+    ipam.pool.trust(address)

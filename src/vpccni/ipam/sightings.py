@@ -130,7 +130,9 @@ def agrees(cards: Cards, metadata: Iterable[AttachedEni], now: float) -> bool:
         ipam = cards.of_eni(eni)
         if ipam.state.under_way.on(eni) is not None or now < max(ipam.changed_at(eni), view.since) + SETTLED:
             continue
-        if told.get(eni) != frozenset(ipam.blocks(eni)):
+        # what is only kept for its pods was settled with EC2 before: to ask again would mend nothing
+        trusted = ipam.pool.trusted(eni)
+        if eni not in told or told[eni] - trusted != frozenset(ipam.blocks(eni)) - trusted:
             return False
     # what is not ours is not in the pool: only what looks new matters, and that is for the caller to know
     return True
