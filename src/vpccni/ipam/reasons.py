@@ -32,6 +32,7 @@ class Reason(enum.Enum):
     NODE_UNSCHEDULABLE = "NodeUnschedulable"
     CHECKPOINT_FAILED = "CheckpointFailed"
     HOST_SETUP_FAILED = "HostSetupFailed"
+    ENI_CONFIG_MISSING = "EniConfigMissing"
 
     @property
     def advice(self) -> str:
@@ -109,6 +110,10 @@ _ADVICE = {
         "Nothing was assigned."
     ),
     Reason.HOST_SETUP_FAILED: "The pod's interface, routes or rules could not be set up; the message has the kernel's error.",
+    Reason.ENI_CONFIG_MISSING: (
+        "Custom networking is on, but the node's ENIConfig is not to be had: create the one that is named (one per zone is "
+        "usual), or correct the node's label or annotation that names it; existing ENIs go on serving their pods."
+    ),
 }
 
 

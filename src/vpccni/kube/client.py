@@ -1,0 +1,259 @@
+"""The Kubernetes API over HTTP, with the service account that the pod runs under.
+
+Only this module imports the HTTP library, and it is loaded only where a cluster is configured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import httpx2
+
+from vpccni.kube.port import CONFLICT, NOT_FOUND, EniConfig, Event, KubeError, NodeView, Taint
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+TIMEOUT = 5.0
+"""Seconds for a call (spec 1.4)."""
+WATCH_SECONDS = 240
+"""After this the API server ends a watch. A connection that died unseen is given up a little later."""
+TOKEN_AGE = 60.0
+"""Seconds after which the token is read again: kubelet renews the file."""
+CONFLICT_PAUSES = (0.01, 0.05, 0.25)
+"""Seconds before each further try of a change that met another's (spec 7.4)."""
+CORDONED = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
+CONTROLLER = "aws-node"
+MOST_NOTE = 1024
+"""Characters that the API server takes in an event's note."""
+ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
+UNAUTHORISED = 401
+
+Json = dict[str, Any]
+
+
+class Token(httpx2.Auth):
+    """A bearer token from a file that somebody renews; a refused one is read again at once."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._text = ""
+        self._read_at: float | None = None
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Send with the token; once more with the file's content of now if that was refused."""
+        if self._read_at is None or self._clock() - self._read_at >= TOKEN_AGE:
+            self._read()
+        used = self._put_on(request)
+        answer = yield request
+        if answer.status_code == UNAUTHORISED:
+            self._read()
+            if self._text != used:
+                self._put_on(request)
+                yield request
+
+    def _put_on(self, request: httpx2.Request) -> str:
+        request.headers["Authorization"] = f"Bearer {self._text}"
+        return self._text
+
+    def _read(self) -> None:
+        try:
+            self._text = self._path.read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            raise KubeError(
+                None, f"the service account's token {self._path} cannot be read: {error}"
+            ) from error
+        self._read_at = self._clock()
+
+
+class HttpCluster:
+    """A `Cluster` that is an API server. `url` without a path; `reporter` is the instance that events name."""
+
+    def __init__(self, url: str, *, reporter: str, account: Path = SERVICE_ACCOUNT) -> None:
+        ca = account / "ca.crt"
+        token = account / "token"
+        self._reporter = reporter
+        self._client = httpx2.AsyncClient(
+            base_url=url,
+            auth=Token(token) if token.exists() else None,
+            # an endpoint with a certificate that everyone trusts needs no CA file
+            verify=ssl.create_default_context(cafile=str(ca) if ca.exists() else None),
+            timeout=TIMEOUT,
+            trust_env=False,  # the API server is in the VPC or the cluster: a proxy for the internet is not for it
+        )
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        await self._client.aclose()
+
+    async def node(self, name: str) -> NodeView:
+        """The node as it is now."""
+        return node_view(await self._call("GET", f"/api/v1/nodes/{quote(name, safe='')}"))
+
+    async def watch_node(self, name: str) -> AsyncGenerator[NodeView, None]:
+        """The node now and after each change. A stream that breaks after it told something goes on from there."""
+        only = {"fieldSelector": f"metadata.name={name}"}
+        listed = await self._call("GET", "/api/v1/nodes", params=only)
+        if not listed.get("items"):
+            raise KubeError(NOT_FOUND, f"there is no node {name}")
+        yield node_view(listed["items"][0])
+        version = listed["metadata"]["resourceVersion"]
+        told = True
+        while told:
+            told = False
+            stream = self._watch("/api/v1/nodes", {**only, "resourceVersion": version})
+            async with aclosing(stream):
+                async for event in stream:
+                    told = True
+                    kind, thing = event["type"], event["object"]
+                    if kind == "ERROR":
+                        raise KubeError(thing.get("code"), thing.get("message", "the watch failed"))
+                    if kind == "DELETED":
+                        raise KubeError(NOT_FOUND, f"the node {name} was deleted")
+                    version = thing["metadata"]["resourceVersion"]
+                    if kind != "BOOKMARK":
+                        yield node_view(thing)
+
+    async def eni_config(self, name: str) -> EniConfig | None:
+        """An ENIConfig; None if there is none of that name."""
+        try:
+            found = await self._call("GET", f"{ENI_CONFIGS}/{quote(name, safe='')}")
+        except KubeError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+        spec = found.get("spec") or {}
+        return EniConfig(spec.get("subnet") or "", tuple(spec.get("securityGroups") or ()))
+
+    async def annotate_pod(
+        self, namespace: str, name: str, key: str, value: str, *, only_if: str | None = None
+    ) -> bool:
+        """Set an annotation; with `only_if` only while it has that value, and False if it has another."""
+        path = _pod(namespace, name)
+        pauses = iter(CONFLICT_PAUSES)
+        while True:
+            change: Json = {"annotations": {key: value}}
+            if only_if is not None:
+                found = (await self._call("GET", path))["metadata"]
+                if (found.get("annotations") or {}).get(key) != only_if:
+                    return False
+                # between our look and our change nobody may have changed it
+                change["resourceVersion"] = found["resourceVersion"]
+            try:
+                await self._call("PATCH", path, body={"metadata": change})
+            except KubeError as error:
+                pause = next(pauses, None)
+                if error.status != CONFLICT or pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return True
+
+    async def event(self, event: Event) -> None:
+        """Put a warning on a pod (spec 8.5). `kubectl describe` finds it by the pod's UID, so that is asked for first."""
+        pod = (await self._call("GET", _pod(event.namespace, event.pod)))["metadata"]
+        await self._call(
+            "POST",
+            f"/apis/events.k8s.io/v1/namespaces/{quote(event.namespace, safe='')}/events",
+            body={
+                "apiVersion": "events.k8s.io/v1",
+                "kind": "Event",
+                "metadata": {"namespace": event.namespace, "name": f"{event.pod[:220]}.{uuid.uuid4().hex[:16]}"},
+                "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                "reportingController": CONTROLLER,
+                "reportingInstance": self._reporter[:128],
+                "type": "Warning",
+                "reason": event.reason,
+                "action": event.action,
+                "note": event.note[:MOST_NOTE],
+                "regarding": {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "namespace": event.namespace,
+                    "name": event.pod,
+                    "uid": pod["uid"],
+                },
+            },
+        )  # fmt: skip
+
+    async def _watch(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[Json, None]:
+        """The events of one stream until it ends or breaks; one that breaks before it told anything is a failure."""
+        params = {
+            **params,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        patience = httpx2.Timeout(TIMEOUT, read=WATCH_SECONDS + 2 * TIMEOUT)
+        told = False
+        try:
+            async with self._client.stream("GET", path, params=params, timeout=patience) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    _refuse(answer)
+                async for line in answer.aiter_lines():
+                    event = json.loads(line)
+                    told = True
+                    yield event
+        except (httpx2.HTTPError, ValueError) as error:
+            # ValueError: the last line came only in part
+            if not told:
+                raise _unanswered(error) from error
+
+    async def _call(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Json | None = None
+    ) -> Json:
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", **({} if body is None else {"Content-Type": kind})}
+        try:
+            answer = await self._client.request(method, path, params=params, content=content, headers=headers)
+            if answer.is_error:
+                _refuse(answer)
+            got = answer.json()
+        except (httpx2.HTTPError, ValueError) as error:
+            raise _unanswered(error) from error
+        if not isinstance(got, dict):
+            raise KubeError(None, f"{method} {path} was answered with something that is no object")
+        return got
+
+
+def node_view(node: Json) -> NodeView:
+    """What the agent wants of a Node object."""
+    meta, spec = node.get("metadata") or {}, node.get("spec") or {}
+    taints = tuple(Taint(t["key"], t["effect"], t.get("value") or "") for t in spec.get("taints") or ())
+    pods = str(((node.get("status") or {}).get("capacity") or {}).get("pods", ""))
+    return NodeView(
+        labels=dict(meta.get("labels") or {}),
+        annotations=dict(meta.get("annotations") or {}),
+        taints=taints,
+        unschedulable=bool(spec.get("unschedulable"))
+        or any((t.key, t.effect) == (CORDONED.key, CORDONED.effect) for t in taints),
+        max_pods=int(pods) if pods.isascii() and pods.isdigit() else None,
+    )
+
+
+def _pod(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
+
+
+def _refuse(answer: httpx2.Response) -> NoReturn:
+    """The API server's Status object has the sentence; something before it (a load balancer) may answer otherwise."""
+    try:
+        message = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        message = answer.text[:200].strip() or answer.reason_phrase
+    raise KubeError(answer.status_code, message)
+
+
+def _unanswered(error: Exception) -> KubeError:
+    return KubeError(None, f"the API server did not answer: {str(error) or type(error).__name__}")

@@ -1,0 +1,95 @@
+"""A cluster in memory, for tests and for nodes without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+from vpccni.kube.port import NOT_FOUND, EniConfig, Event, KubeError, NodeView
+
+POD = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass(slots=True)
+class FakeCluster:
+    """Meets `Cluster`. Its contents may be changed directly, except nodes, whose watchers want to hear of it."""
+
+    eni_configs: dict[str, EniConfig] = field(default_factory=dict)
+    pods: dict[POD, dict[str, str]] = field(default_factory=dict)
+    """Annotations by pod."""
+    events: list[Event] = field(default_factory=list)
+    failures: list[KubeError] = field(default_factory=list)
+    """What the next calls fail with, one each."""
+    calls: list[str] = field(default_factory=list)
+    """What was asked, failed or not."""
+    _nodes: dict[str, NodeView] = field(default_factory=dict)
+    _watchers: list[asyncio.Queue[NodeView | KubeError | None]] = field(default_factory=list)
+
+    def put_node(self, name: str, node: NodeView) -> None:
+        """The node is now this."""
+        self._nodes[name] = node
+        for watcher in self._watchers:
+            watcher.put_nowait(node)
+
+    def end_watches(self, error: KubeError | None = None) -> None:
+        """End every watch, with an error or as the API server does from time to time."""
+        for watcher in self._watchers:
+            watcher.put_nowait(error)
+
+    async def node(self, name: str) -> NodeView:
+        """The node as it is now."""
+        self._asked(f"node {name}")
+        if name not in self._nodes:
+            raise KubeError(NOT_FOUND, f"there is no node {name}")
+        return self._nodes[name]
+
+    async def watch_node(self, name: str) -> AsyncGenerator[NodeView, None]:
+        """The node now and after each change."""
+        heard: asyncio.Queue[NodeView | KubeError | None] = asyncio.Queue()
+        now = await self.node(name)
+        self._watchers.append(heard)
+        try:
+            yield now
+            while (news := await heard.get()) is not None:
+                if isinstance(news, KubeError):
+                    raise news
+                yield news
+        finally:
+            self._watchers.remove(heard)
+
+    async def eni_config(self, name: str) -> EniConfig | None:
+        """An ENIConfig; None if there is none of that name."""
+        self._asked(f"eni_config {name}")
+        return self.eni_configs.get(name)
+
+    async def annotate_pod(
+        self, namespace: str, name: str, key: str, value: str, *, only_if: str | None = None
+    ) -> bool:
+        """Set an annotation; with `only_if` only while it has that value, and False if it has another."""
+        self._asked(f"annotate_pod {namespace}/{name} {key}={value}")
+        annotations = self._pod(namespace, name)
+        if only_if is not None and annotations.get(key) != only_if:
+            return False
+        annotations[key] = value
+        return True
+
+    async def event(self, event: Event) -> None:
+        """Put a warning on a pod."""
+        self._asked(f"event {event.namespace}/{event.pod} {event.reason}")
+        self._pod(event.namespace, event.pod)
+        self.events.append(event)
+
+    async def close(self) -> None:
+        """Nothing to drop."""
+
+    def _asked(self, what: str) -> None:
+        self.calls.append(what)
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def _pod(self, namespace: str, name: str) -> dict[str, str]:
+        if (namespace, name) not in self.pods:
+            raise KubeError(NOT_FOUND, f'pods "{name}" not found')
+        return self.pods[namespace, name]

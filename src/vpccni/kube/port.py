@@ -1,0 +1,88 @@
+"""The Kubernetes API as a port: what the agent asks of it, met by `HttpCluster` and, without a network, by `FakeCluster`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+NOT_FOUND, CONFLICT = 404, 409
+
+
+class KubeError(Exception):
+    """A call came to nothing: HTTP's status and what the API server said."""
+
+    def __init__(self, status: int | None, message: str) -> None:
+        super().__init__(message if status is None else f"{status}: {message}")
+        self.status = status
+        """None: there was no answer, or none that could be read."""
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """What keeps pods off a node."""
+
+    key: str
+    effect: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What the agent reads of its node."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    unschedulable: bool = False
+    """Cordoned, by the node's own field or by the taint that goes with it (spec 7.4)."""
+    max_pods: int | None = None
+    """status.capacity.pods; None before kubelet has said it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EniConfig:
+    """Where the ENIs for pods go with custom networking (spec 7.1)."""
+
+    subnet: str
+    security_groups: tuple[str, ...] = ()
+    """None given: the primary ENI's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A warning on a pod, for whoever describes it."""
+
+    namespace: str
+    pod: str
+    reason: str
+    """One word that a program can compare."""
+    action: str
+    """What was tried."""
+    note: str
+    """The sentences for a person."""
+
+
+class Cluster(Protocol):
+    """Asynchronous; every failure is a KubeError."""
+
+    async def node(self, name: str) -> NodeView:
+        """The node as it is now."""
+
+    def watch_node(self, name: str) -> AsyncGenerator[NodeView, None]:
+        """The node now and after each change. Ends when the API server ends it: then it is begun again."""
+
+    async def eni_config(self, name: str) -> EniConfig | None:
+        """An ENIConfig; None if there is none of that name."""
+
+    async def annotate_pod(
+        self, namespace: str, name: str, key: str, value: str, *, only_if: str | None = None
+    ) -> bool:
+        """Set an annotation; with `only_if` only while it has that value, and False if it has another."""
+
+    async def event(self, event: Event) -> None:
+        """Put a warning on a pod."""
+
+    async def close(self) -> None:
+        """Drop the connections."""
