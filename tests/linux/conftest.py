@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 from tests.linux.namespaces import MAC, SECOND_MAC, MakeSandbox, Sandbox, enter, fresh, run, staying
+from tests.linux.vpc import Vpc
 
+from vpccni.linux.compact import settle_shared
+from vpccni.linux.layout import RulesLayout, mask_beside
 from vpccni.linux.rtnl import Netlink
+from vpccni.linux.sources import Sources
 
 
 @pytest.fixture
@@ -53,3 +57,23 @@ def legacy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("iptables", "iptables-save", "iptables-restore"):
         (tmp_path / name).symlink_to(f"/usr/sbin/{name.replace('iptables', 'iptables-legacy', 1)}")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
+
+
+@pytest.fixture(params=list(RulesLayout), ids=lambda layout: str(layout.value))
+def sources(request: pytest.FixtureRequest, host: Netlink) -> Iterator[Sources | None]:
+    """Each layout: the compact one's map, or None for the compatible one."""
+    if request.param is RulesLayout.COMPATIBLE:
+        yield None
+        return
+    made = Sources(mask_beside(0x80))
+    settle_shared(host, made, ())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def vpc(host: Netlink) -> Iterator[Vpc]:
+    """The node has two ENIs in a VPC that drops what does not come from an ENI's own addresses."""
+    made = Vpc(host)
+    yield made
+    made.close()

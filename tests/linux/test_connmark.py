@@ -2,12 +2,13 @@
 
 import subprocess
 from ipaddress import IPv4Network
+from typing import Any
 
 import pytest
 from tests.linux.namespaces import run
 
-from vpccni.linux import connmark
-from vpccni.linux.connmark import NftError, parse_listing, remove_connmark, settle_connmark, wanted_chains
+from vpccni.linux.connmark import remove_connmark, settle_connmark, wanted_chains
+from vpccni.linux.nft import NftError, chains_of, run_nft
 from vpccni.linux.rtnl import Netlink
 
 VPC = (IPv4Network("10.11.0.0/16"), IPv4Network("10.10.0.0/16"))
@@ -97,7 +98,7 @@ def test_new_cidrs_are_there(host: Netlink) -> None:
 
 def test_a_refusal_is_in_nfts_own_words() -> None:
     with pytest.raises(NftError, match=r"nft failed: .*unrecognized option"):
-        connmark._nft(["--no-such-option"], None)
+        run_nft(["--no-such-option"], None)
 
 
 def test_an_nft_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,12 +112,10 @@ def test_an_nft_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_handles_and_counts_are_not_compared() -> None:
     expr = [{"counter": {"packets": 7, "bytes": 8}}, {"return": None}]
-    listing = {
-        "nftables": [
-            {"metainfo": {"version": "1.0.6"}},
-            {"table": {"family": "ip", "name": "aws-cni", "handle": 9}},
-            {"chain": {"family": "ip", "table": "aws-cni", "name": "c", "handle": 1}},
-            {"rule": {"family": "ip", "table": "aws-cni", "chain": "c", "handle": 5, "expr": expr}},
-        ]
-    }
-    assert parse_listing(listing) == {"c": ({}, [[{"counter": None}, {"return": None}]])}
+    items: list[dict[str, Any]] = [
+        {"metainfo": {"version": "1.0.6"}},
+        {"table": {"family": "ip", "name": "aws-cni", "handle": 9}},
+        {"chain": {"family": "ip", "table": "aws-cni", "name": "c", "handle": 1}},
+        {"rule": {"family": "ip", "table": "aws-cni", "chain": "c", "handle": 5, "expr": expr}},
+    ]
+    assert chains_of(items) == {"c": ({}, [[{"counter": None}, {"return": None}]])}

@@ -9,6 +9,7 @@ import pytest
 from tests.linux.namespaces import IPV4_EVENTS, MAC, rules, run
 
 from vpccni.linux.host import HostSettings, set_up_host
+from vpccni.linux.iptables import IptablesKind
 from vpccni.linux.rtnl import Netlink
 
 pytestmark = pytest.mark.kernel
@@ -69,7 +70,7 @@ def test_the_rules_are_the_originals_to_the_letter(node: Netlink) -> None:
     assert "mtu 9001" in run("ip", "link", "show", "eth0")
     assert changes == [
         "set the MTU of eth0 to 9001",
-        "set net/ipv4/conf/eth0/rp_filter to 2",
+        "set rp_filter of eth0 to 2",
         "added rule 1024: fwmark 0x80/0x80 lookup 254",
         "made the nft table ip aws-cni",
         "changed our rules in the mangle table",
@@ -352,16 +353,25 @@ def test_legacy_needs_no_nft(node: Netlink, monkeypatch: pytest.MonkeyPatch, tmp
     assert set_up_host(node, SETTINGS) == []
 
 
-def test_a_kernel_parameter_that_may_not_be_written_is_said_and_the_rest_done(
+def test_a_node_address_or_cidr_that_comes_or_goes_is_followed(node: Netlink) -> None:
+    """The VPC gets a secondary CIDR, and loses it again, while the agent runs."""
+    set_up_host(node, SETTINGS)
+    before = nat(), connmark_table().count("10.14.0.0/16")
+    more = replace(SETTINGS, vpc_cidrs=(*SETTINGS.vpc_cidrs, IPv4Network("10.14.0.0/16")))
+    assert set_up_host(node, more) == ["made the nft table ip aws-cni", "changed our rules in the nat table"]
+    assert '-A AWS-SNAT-CHAIN-0 -d 10.14.0.0/16 -m comment --comment "AWS SNAT CHAIN" -j RETURN' in nat()
+    assert nat()[-1] == SNAT[-1]
+    assert "10.14.0.0/16" in connmark_table()
+    assert set_up_host(node, more) == []
+    set_up_host(node, SETTINGS)
+    assert (nat(), connmark_table().count("10.14.0.0/16")) == before
+
+
+def test_an_iptables_that_cannot_choose_ports_fully_at_random_chooses_them_at_random(
     node: Netlink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr("vpccni.linux.sysctl._write", refuse)
-    changes = set_up_host(node, SETTINGS)
-    assert (
-        "cannot set net/ipv4/conf/eth0/rp_filter to 2: Read-only file system; NodePorts may fail until the init step has run"
-        in changes
+    monkeypatch.setattr(
+        "vpccni.linux.host.iptables_kind", lambda: IptablesKind(legacy=False, fully_random=False)
     )
-    assert nat()[1:] == SNAT
+    set_up_host(node, SETTINGS)
+    assert nat()[-1].endswith("--to-source 192.168.1.10 --random")

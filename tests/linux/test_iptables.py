@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from vpccni.linux import iptables
 from vpccni.linux.iptables import (
     IptablesError,
+    IptablesKind,
     Tables,
     WantedTable,
-    backend,
+    iptables_kind,
     parse_save,
     settle_iptables,
     transaction,
@@ -118,11 +119,20 @@ def test_what_iptables_save_prints_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "which"), [("iptables v1.8.10 (nf_tables)", "nft"), ("iptables v1.8.7 (legacy)", "legacy")]
+    ("said", "legacy", "fully_random"),
+    [
+        ("iptables v1.8.10 (nf_tables)", False, True),
+        ("iptables v1.8.7 (legacy)", True, True),
+        ("iptables v1.6.1", False, False),
+        ("iptables v1.6.2", False, True),
+        ("iptables of somebody's own", False, True),
+    ],
 )
-def test_the_backend_is_what_the_command_says(monkeypatch: pytest.MonkeyPatch, said: str, which: str) -> None:
+def test_the_kind_is_what_the_command_says(
+    monkeypatch: pytest.MonkeyPatch, said: str, *, legacy: bool, fully_random: bool
+) -> None:
     monkeypatch.setattr(iptables, "_run", lambda _: said)
-    assert backend() == which
+    assert iptables_kind() == IptablesKind(legacy, fully_random)
 
 
 def commands(monkeypatch: pytest.MonkeyPatch, restore: Callable[[int], str]) -> list[str]:

@@ -11,11 +11,12 @@ from tests.linux.namespaces import IPV4_EVENTS, MakeSandbox, Sandbox, ip, rules,
 
 from vpccni.linux.check import check
 from vpccni.linux.graveyard import bury, reap
+from vpccni.linux.layout import RulesLayout, pod_rules
 from vpccni.linux.links import add_veth, links
 from vpccni.linux.pod import unwire, wire
 from vpccni.linux.rtnl import Netlink, NetlinkError, Request
 from vpccni.linux.rules import add_missing_rule
-from vpccni.linux.wiring import WiringError, host_rules
+from vpccni.linux.wiring import WiringError
 
 pytestmark = pytest.mark.kernel
 
@@ -296,7 +297,7 @@ def test_what_could_not_be_undone_is_said(
 ) -> None:
     pod = sandbox()
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "it is forbidden")
 
     monkeypatch.setattr("vpccni.linux.pod.unwire", refuse)
@@ -327,7 +328,7 @@ def test_unwiring_leaves_nothing_and_can_be_repeated(
 
 
 def test_unwiring_takes_every_one_of_several_equal_rules(host: Netlink) -> None:
-    host.run([add_missing_rule(rule) for rule in host_rules(wiring(5, table=2)) * 3])
+    host.run([add_missing_rule(rule) for rule in pod_rules(RulesLayout.COMPATIBLE, wiring(5, table=2)) * 3])
     run("ip", "rule", "add", "prio", "1536", "from", "10.0.0.5", "lookup", "3")
     unwire(host, IPv4Address("10.0.0.5"), None, 2)
     assert rules() == ["1536: from 10.0.0.5 lookup 3"]  # not this ENI's

@@ -95,10 +95,10 @@ class Duties:
                 log.warning("the device of %s has gone", eni.id)
                 self.reconciler.device_gone(eni.id)
 
-    async def start(self, seen: NodeEnis | None) -> None:
-        """Begin; `seen` is what EC2 said at the start, if it was asked."""
+    async def start(self, seen: NodeEnis | None, asked_at: float) -> None:
+        """Begin; `seen` is what EC2 said at the start, if it was asked, to a question of `asked_at`."""
         if seen is not None:
-            await self.reconciler.take_in(seen, self._clock())
+            await self.reconciler.take_in(seen, asked_at)
         self._agent.doubted = self.reconciler.ask
         try:
             self._links.start()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import TypeVar
 
@@ -21,13 +22,20 @@ from vpccni.aws.imds import NodeFacts
 from vpccni.ipam.found import is_found
 from vpccni.ipam.values import MAIN_TABLE, Assignment, Eni, Pod
 from vpccni.linux import pod as pod_network
+from vpccni.linux.conntrack import Released
+from vpccni.linux.drift import DriftWatcher
 from vpccni.linux.eni import forget_gone_enis, set_up_eni, tear_down_eni
+from vpccni.linux.heal import Wanted, heal, strangers_in_front
 from vpccni.linux.host import HostSettings, keep_pods, leftovers, pod_links, remove_leftovers, set_up_host
-from vpccni.linux.leftovers import connected
+from vpccni.linux.iptables import iptables_kind
+from vpccni.linux.layout import RulesLayout, mask_beside
+from vpccni.linux.leftovers import as_they_are, connected
 from vpccni.linux.links import links
 from vpccni.linux.names import HASH_DIGITS, host_veth, interface_name
+from vpccni.linux.news import Part
 from vpccni.linux.pod import PodWiring
 from vpccni.linux.rtnl import Netlink
+from vpccni.linux.sources import Sources, why_not
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,11 +64,39 @@ def host_settings(settings: Settings, facts: NodeFacts) -> HostSettings:
     )
 
 
+def open_layout(rules: RulesLayout, connmark: int) -> Sources | None:
+    """What the layout of the pods' rules needs; where the kernel or the image has not got it, the compatible one is used."""
+    if rules is RulesLayout.COMPATIBLE:
+        return None
+    problem = why_not()
+    if problem is not None:
+        log.error("VPC_CNI_RULES=compact cannot be: %s; using the compatible layout", problem)
+        return None
+    return Sources(mask_beside(connmark))
+
+
+def legacy_poll() -> Callable[[], object] | None:
+    """How to see that a legacy iptables' rules changed; None if iptables is none, and the kernel tells of it."""
+    if not iptables_kind().legacy:
+        return None
+    from vpccni.linux.legacy_sizes import legacy_sizes  # noqa: PLC0415 -- loads ctypes, which hardly any node needs
+
+    return legacy_sizes
+
+
 class KernelHost:
     """Implements the loop's Host."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._wanted: HostSettings | None = None
+        self._wired: dict[IPv4Address, PodWiring] = {}
+        """What is connected by now; of the netlink thread, so that a repair and a pod's wiring never mix."""
+        self._pods_known = False
+        self._sources: Sources | None = None
+        self._released = Released()
+        self._watcher: DriftWatcher | None = None
+        self._told: set[str] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="netlink")
         self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="reap")
         self._netlink = Netlink()
@@ -70,7 +106,65 @@ class KernelHost:
 
     async def set_up(self, wanted: HostSettings) -> list[str]:
         """The host's own rules. Raises OSError."""
-        return await self._run(lambda: set_up_host(self._netlink, wanted))
+
+        def work() -> list[str]:
+            if self._wanted is None and self._sources is None:
+                self._sources = open_layout(self._settings.rules, self._settings.connmark)
+            changes = set_up_host(self._netlink, wanted)
+            self._wanted = wanted
+            return changes
+
+        return await self._run(work)
+
+    def watch(self, enis: Callable[[], Iterable[Eni]]) -> None:
+        """From now on what somebody takes away or changes is mended; `enis` are those attached.
+
+        After `set_up` and `keep_only`: before, every pod would be a stranger. Raises OSError.
+        """
+        if self._wanted is None or not self._pods_known:
+            raise OSError("it is not known yet what the host's network is to be")
+        host = self._wanted
+
+        def wanted() -> Wanted:
+            return Wanted(self._wanted or host, tuple(enis()), (), self._sources)
+
+        async def mend(part: Part) -> list[str]:
+            now = wanted()
+
+            def work() -> list[str]:
+                whole = replace(now, pods=tuple(self._wired.values()), sources=self._sources)
+                changes = heal(self._netlink, whole, part)
+                self._tell(strangers_in_front(self._netlink))
+                return changes
+
+            return await self._run(work)
+
+        self._watcher = DriftWatcher(
+            wanted,
+            mend,
+            veth_prefix=self._settings.veth_prefix,
+            own_ports=lambda: {self._netlink.port, *([self._sources.port] if self._sources else [])},
+            poll=legacy_poll(),
+        )
+        self._watcher.start()
+
+    async def lay_out(self, rules: RulesLayout) -> list[str]:
+        """Exchange the layout of the pods' rules for another while the pods run; no packet is lost. Raises OSError."""
+
+        def work() -> list[str]:
+            before, self._sources = self._sources, open_layout(rules, self._settings.connmark)
+            changes = self._settle_pods()
+            if before is not None:
+                before.close()
+            return changes
+
+        return await self._run(work)
+
+    def _tell(self, sentences: Iterable[str]) -> None:
+        now = set(sentences)
+        for sentence in sorted(now - self._told):
+            log.warning("host: %s", sentence)
+        self._told = now
 
     async def look(self) -> dict[str, IPv4Address]:
         """The host veths that are there are known from now on; returns the address routed to each. Raises OSError."""
@@ -92,26 +186,39 @@ class KernelHost:
     async def keep_only(
         self,
         live: Iterable[tuple[Assignment, Eni]],
-        enis: Iterable[Eni],
         spared: Iterable[tuple[Assignment, Eni]] = (),
+        *,
+        enis: Iterable[Eni] | None = None,
     ) -> list[str]:
         """After a restart: live pods have all that is theirs, and nothing is left of others. Raises OSError.
 
-        The `spared` are live too, on ENIs that nobody could tell: what they have is not touched.
+        The `spared` are live too, on ENIs that nobody could tell: what they have is not touched. `enis` are those attached,
+        where that is known: rules of others go.
         """
         wirings = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in live]
-        known = tuple(enis)
+        known = None if enis is None else tuple(enis)
         untouched = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in spared]
 
         def work() -> list[str]:
-            changes = keep_pods(self._netlink, wirings)
-            found = leftovers(self._netlink, self._settings.veth_prefix, wirings, untouched)
-            changes += remove_leftovers(self._netlink, found)
-            changes += forget_gone_enis(self._netlink, known)
+            held = as_they_are(self._netlink, untouched)
+            self._wired = {wiring.address: wiring for wiring in (*wirings, *held)}
+            self._pods_known = True
+            changes = self._settle_pods(held)
+            if known is not None:
+                changes += forget_gone_enis(self._netlink, known)
             pod_network.reap(self._netlink)
             return changes
 
         return await self._run(work)
+
+    def _settle_pods(self, spared: Iterable[PodWiring] = ()) -> list[str]:
+        """What is missing first, then what is too much: a layout is exchanged for the other that way, too."""
+        spared = list(spared)
+        pods = list(self._wired.values())
+        changes = keep_pods(self._netlink, pods, self._sources)
+        prefix = self._settings.veth_prefix
+        found = leftovers(self._netlink, prefix, pods, spared, self._sources)
+        return changes + remove_leftovers(self._netlink, found)
 
     async def wire(self, request: PluginRequest, call: CniCall, assignment: Assignment, eni: Eni) -> str:
         """Connect the sandbox; returns the host veth's name. Raises HostError."""
@@ -121,8 +228,12 @@ class KernelHost:
         wiring = self._wiring(call.pod, assignment, eni, call)
 
         def work() -> None:
+            self._settle_connections(wiring.address)
             with Netlink.from_fd(socket_fd) as inside:
-                pod_network.wire(self._netlink, inside, netns, wiring, request.sysctl_dir)
+                pod_network.wire(
+                    self._netlink, inside, netns, wiring, request.sysctl_dir, sources=self._sources
+                )
+            self._wired[wiring.address] = wiring
 
         await self._run_typed(work)
         return wiring.host_veth
@@ -131,7 +242,13 @@ class KernelHost:
         """Take the pod's rules, route and link away. Raises HostError."""
         name = None if keep_link else self._veth(pod, assignment)
         table = eni.route_table if eni is not None else None
-        await self._run_typed(lambda: pod_network.unwire(self._netlink, assignment.address, name, table))
+
+        def work() -> None:
+            self._wired.pop(assignment.address, None)
+            pod_network.unwire(self._netlink, assignment.address, name, table, self._sources)
+            self._released.note(assignment.address)
+
+        await self._run_typed(work)
         if self._reaper is None:
             self._reaper = asyncio.get_running_loop().call_later(REAP_AFTER, self._reap)
 
@@ -140,7 +257,8 @@ class KernelHost:
         wiring = self._wiring(assignment.pod, assignment, eni)
 
         def work() -> None:
-            for change in keep_pods(self._netlink, [wiring]):
+            self._wired[wiring.address] = wiring
+            for change in keep_pods(self._netlink, [wiring], self._sources):
                 log.info("host: %s", change)
 
         await self._run_typed(work)
@@ -156,9 +274,14 @@ class KernelHost:
 
         def work() -> list[str]:
             with Netlink.from_fd(socket_fd) as inside:
-                return pod_network.check(self._netlink, inside, wiring)
+                return pod_network.check(self._netlink, inside, wiring, self._sources)
 
         return await self._run_typed(work)
+
+    async def stop_watching(self) -> None:
+        """Mend nothing any more; before `close`."""
+        if self._watcher is not None:
+            await self._watcher.stop()
 
     def close(self) -> None:
         """End the thread when its work is done."""
@@ -167,6 +290,8 @@ class KernelHost:
         self._undertaker.shutdown()
         self._thread.shutdown()
         self._netlink.close()
+        if self._sources is not None:
+            self._sources.close()
 
     def _wiring(self, pod: Pod, assignment: Assignment, eni: Eni, call: CniCall | None = None) -> PodWiring:
         return PodWiring(
@@ -186,6 +311,13 @@ class KernelHost:
         name = host_veth(self._settings.veth_prefix, pod, assignment.interface.index)
         return name if new else self._there.get(name[-HASH_DIGITS:], name)
 
+    def _settle_connections(self, address: IPv4Address) -> None:
+        """The last pod's connections must not meet the next one: usually done long ago, in the background."""
+        try:
+            self._released.settle(address)
+        except OSError as error:
+            log.warning("%s may meet connections of its last pod: %s", address, error)
+
     def _reap(self) -> None:
         """In a thread of its own: the kernel takes its time, and no ADD waits for it."""
         self._reaper = None
@@ -196,6 +328,10 @@ class KernelHost:
                     pod_network.reap(netlink)
             except OSError:
                 log.exception("links of pods that are gone could not be removed; the next DEL tries again")
+            try:
+                self._released.forget_all()
+            except OSError as error:
+                log.warning("connections of addresses that were given back are not forgotten: %s", error)
 
         self._undertaker.submit(work)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from ipaddress import IPv4Address
@@ -28,6 +29,7 @@ from vpccni.agent.cni_call import (
 )
 from vpccni.agent.counters import Counters
 from vpccni.agent.decisions import Decisions
+from vpccni.agent.onlooker import Onlooker
 from vpccni.agent.turns import Turns
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.actions import Action, Attached, Detached, Failed, Outcome
@@ -44,6 +46,7 @@ from vpccni.linux.names import host_veth, interface_name
 
 log = logging.getLogger(__name__)
 
+EC2_CALL = re.compile(r"ec2:(\w+)")
 UNDERSTOOD = frozenset(
     {Reason.SUBNET_FULL, Reason.NO_FREE_PREFIX, Reason.THROTTLED, Reason.NOT_AUTHORISED, Reason.ENI_LIMIT}
 )
@@ -137,6 +140,8 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.onlooker = Onlooker()
+        """Told of what becomes of pods."""
         self.doubted: Callable[[], None] = lambda: None
         """Told when EC2 did not do what we thought it would: the pools should be compared with it."""
         self.has_addresses = asyncio.Event()
@@ -330,11 +335,14 @@ class Agent:
             self.cards.holder(answer).undo(call.key)
             raise self._refused(Refusal(Reason.CHECKPOINT_FAILED, str(error)), call.pod) from error
         self.counters.add_seconds["checkpoint"].observe(perf_counter() - assigned)
+        if not interface.index:
+            self.onlooker.given(call.pod, answer.address)
         return answer
 
     def _refused(self, refusal: Refusal, pod: Pod) -> CniError:
         self.counters.refused[refusal.reason] += 1
         self.decisions.refused(pod, refusal, self._clock())
+        self.onlooker.no_address(pod, refusal)
         return CniError.refused(refusal, pod)
 
     async def _wait_for_address(self, pools: tuple[Ipam, ...], deadline: float) -> bool:
@@ -370,6 +378,8 @@ class Agent:
         card = self._card(assignment)
         pool = self.cards.holder(assignment)
         pool.release(assignment.key, now)
+        if not assignment.interface.index:
+            self.onlooker.taken_back(assignment.pod, assignment.address)
         cooling = Cooling(assignment.address, now + pool.pool.cooldown)
         try:
             await self._stores[card].append(TakenBack(assignment.key, cooling))
@@ -459,6 +469,10 @@ class Agent:
             kind = type(outcome.action).__name__
             self.counters.action_failed(outcome)
             log.warning("pool: %s failed: %s. %s", kind, outcome.refusal, outcome.refusal.reason.advice)
+            if outcome.refusal.reason is Reason.NOT_AUTHORISED and (
+                call := EC2_CALL.search(outcome.refusal.detail)
+            ):
+                self.onlooker.denied(call[1])
             if outcome.refusal.reason not in UNDERSTOOD:
                 self.doubted()
         if not isinstance(outcome, Failed):

@@ -48,6 +48,7 @@ def node_pools(
             first and settings.subnet_discovery and settings.provisioning and not settings.custom_networking
         )
         placement = Placement(discovery=discovery, seed=seed, primary_for_pods=not settings.custom_networking)
+        placement.awaited = settings.custom_networking
         targets = settings.warm if first else OTHER_CARDS
         ipam = Ipam(
             node,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vpccni.ipam.targets import WarmTargets
+from vpccni.linux.layout import RulesLayout
 
 T = TypeVar("T")
 
@@ -83,6 +84,8 @@ class Settings:
     external_service_cidrs: tuple[IPv4Network, ...] = ()
     node_port_support: bool = True
     connmark: int = 0x80
+    rules: RulesLayout = RulesLayout.COMPATIBLE
+    """How the pods' rules are laid out on the host (VPC_CNI_RULES, which the original does not have)."""
     veth_prefix: str = "eni"
     eni_mtu: int = 9001
     pod_mtu: int = 9001
@@ -189,6 +192,7 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         external_service_cidrs=r.cidrs("AWS_EXTERNAL_SERVICE_CIDRS"),
         node_port_support=r.flag("AWS_VPC_CNI_NODE_PORT_SUPPORT", default=plain.node_port_support),
         connmark=r.read("AWS_VPC_K8S_CNI_CONNMARK", plain.connmark, _mark, hex(plain.connmark)),
+        rules=r.read("VPC_CNI_RULES", plain.rules, _one_of(RulesLayout)),
         veth_prefix=r.read("AWS_VPC_K8S_CNI_VETHPREFIX", plain.veth_prefix, _veth_prefix),
         eni_mtu=eni_mtu,
         pod_mtu=r.read("POD_MTU", eni_mtu, _mtu),

@@ -24,6 +24,7 @@ from vpccni.agent.cloud import NodeCloud
 from vpccni.agent.conflist import NAME, write_conflist
 from vpccni.agent.duties import Duties
 from vpccni.agent.host import KernelEnis, KernelHost, host_settings
+from vpccni.agent.in_cluster import InCluster
 from vpccni.agent.install import install_plugin
 from vpccni.agent.loop import Agent
 from vpccni.agent.node_enis import NodeEnis, by_metadata, with_metadata
@@ -71,6 +72,8 @@ class Startup:
         self.store = Store(settings.checkpoint)
         self.more_stores: list[Store] = []
         self.enis: dict[EniId, Eni] = {}
+        self.stop = asyncio.Event()
+        self.asked_at = self.clock()
         self.began = time.monotonic()
         self.scene = Scene(settings, self.clock, phase=lambda: self.service.phase)
         self.observing = Observing(self.scene)
@@ -78,7 +81,7 @@ class Startup:
     async def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, stop."""
         log.info("Starting L-IPAMD %s", VERSION)
-        stop = _stop_signal()
+        self.stop = _stop_signal()
         self.server.start()
         self.rpc.start()
         self.scene.counters.initialising = 1
@@ -140,10 +143,8 @@ class Startup:
             self.settings, agent, cloud, imds, facts,
             scene=self.scene, wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
         )  # fmt: skip
-        await duties.start(seen)
-        agent.kick()
-        await self._serve(agent, stop)
-        await duties.stop()
+        in_cluster = InCluster(self.settings, agent, cloud, limits, self.clock, scene=self.scene)
+        await self._serve(agent, host, duties, in_cluster, seen)
         host.close()
 
     # --- phases -----------------------------------------------------------------------------------------------
@@ -163,6 +164,7 @@ class Startup:
         if self.settings.imds_only or (len(attached) == 1 and not checkpoint.allocations):
             return None
         self.service.phase = "asking EC2 for the ENIs"
+        self.asked_at = self.clock()
         try:
             async with asyncio.timeout(EC2_PATIENCE):
                 seen = await self._threaded(lambda: cloud.enis(attached))()
@@ -228,7 +230,7 @@ class Startup:
         ]
         for change in await self._until(
             "comparing pods with the host's rules",
-            lambda: host.keep_only(live, self.enis.values(), spared),
+            lambda: host.keep_only(live, spared, enis=self.enis.values()),
         ):
             log.info("host: %s", change)
         first, *others = pools.items()
@@ -282,7 +284,18 @@ class Startup:
         counters.initialisation_took(initialised, success=True)
         counters.startup_took(time.monotonic() - self.began, with_api_server=False)
 
-    async def _serve(self, agent: Agent, stop: asyncio.Event) -> None:
+    async def _serve(
+        self, agent: Agent, host: KernelHost, duties: Duties, in_cluster: InCluster, seen: NodeEnis | None
+    ) -> None:
+        """Everything that goes on beside the pods' calls, until the signal to stop; then all of it ends."""
+        stop = self.stop
+        in_cluster.start()
+        await duties.start(seen, self.asked_at)
+        try:
+            host.watch(lambda: list(agent.enis.values()))
+        except OSError as error:
+            log.error("what somebody changes on the host is mended at the next start only: %s", error)
+        agent.kick()
         readiness = asyncio.create_task(self._write_conflist(agent))
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
@@ -295,6 +308,9 @@ class Startup:
         readiness.cancel()
         await self.server.stop()
         await self.rpc.close()
+        await host.stop_watching()
+        await in_cluster.stop()
+        await duties.stop()
         await agent.stop()
         for store in (self.store, *self.more_stores):
             await store.close(store.snapshot())

@@ -159,6 +159,9 @@ def _attach(want: _Want, growth: Growth, now: float) -> None:
         growth.wants_subnets = True
         growth.busy.append("EC2 is being asked for subnets")
         return
+    if state.placement.awaited:
+        growth.busy.append("the node's ENIConfig is being read")
+        return
     if state.placement.refusal is not None:
         growth.paused.append(state.placement.refusal)
         return

@@ -27,6 +27,8 @@ class Placement:
     refusal: Refusal | None = None
     """Why no ENI may be made anywhere."""
     excluded: frozenset[SubnetId] = frozenset()
+    awaited: bool = False
+    """Somebody is about to say where new ENIs go (the node's ENIConfig is being read)."""
     primary_for_pods: bool = True
     """False with custom networking."""
     missing: frozenset[EniId] = frozenset()

@@ -27,7 +27,7 @@ class Differences:
 def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
     """Make the pool hold what EC2 says; None, and nothing done, while EC2 is changing the ENI on our behalf.
 
-    After this an ENI that was taken for full is asked again, and it is known what EC2 made of a release that failed.
+    After this an ENI that was taken for full is asked again, unless we still count more room on it than there is, and it is known what EC2 made of a release that failed.
     `seen` must be younger than the last outcome of this ENI. Raises UnknownEniError.
     """
     eni, pool = seen.eni.id, ipam.pool
@@ -35,7 +35,6 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
     if not ipam.state.under_way.told(eni):
         return None
     ipam.state.under_way.settle(eni)
-    ipam.state.full_enis.pop(eni, None)
     for block in known:
         if block in seen.blocks:
             pool.set_leaving(eni, block, leaving=False)
@@ -44,6 +43,9 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
     for block in seen.blocks:
         if block not in known:
             (added if _take_in(ipam, eni, block, seen.blocks) else elsewhere).append(block)
+    if not elsewhere:
+        # else we still count more room on it than there is: to ask would only be refused again
+        ipam.state.full_enis.pop(eni, None)
     removed: list[Block] = []
     used: list[Assignment] = []
     for block in pool.blocks_of(eni):
@@ -54,7 +56,17 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
         if not pods:
             pool.remove_block(eni, block, force=True)  # what cools in it goes on cooling, should it come back
             removed.append(block)
+        elif block.kind is BlockKind.PREFIX:
+            _keep_only(ipam, eni, block, pods)
     return Differences(tuple(added), tuple(removed), tuple(used), tuple(elsewhere))
+
+
+def _keep_only(ipam: Ipam, eni: EniId, block: Block, pods: list[Assignment]) -> None:
+    """Of a prefix that EC2 does not hold only what its pods have: the rest would be given to new pods, unreachable too."""
+    ipam.pool.remove_block(eni, block, force=True)
+    for assignment in pods:
+        ipam.pool.add_block(eni, Block.of_address(assignment.address))
+        ipam.pool.restore(assignment)
 
 
 def _take_in(ipam: Ipam, eni: EniId, block: Block, seen: tuple[Block, ...]) -> bool:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
-
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.addresses import addresses, permanent_neighbours
+from vpccni.linux.compact import is_shared
+from vpccni.linux.layout import layout_of, pod_route, pod_rules, shared_rules
 from vpccni.linux.links import Link, link_named
 from vpccni.linux.routes import routes
 from vpccni.linux.rtnl import Netlink
-from vpccni.linux.rules import listing
+from vpccni.linux.rules import Rule, listing
+from vpccni.linux.sources import Sources, chain_of
 from vpccni.linux.wiring import (
     PodWiring,
-    host_route,
-    host_rules,
     inner_neighbour,
     inner_routes,
     inner_rules,
@@ -21,38 +20,60 @@ from vpccni.linux.wiring import (
 )
 
 
-def check(host: Netlink, pod: Netlink, wiring: PodWiring) -> list[str]:
-    """Every difference from what `wire` makes; empty if all is right. Raises OSError if the kernel cannot be asked."""
+def check(host: Netlink, pod: Netlink, wiring: PodWiring, sources: Sources | None = None) -> list[str]:
+    """Every difference from what `wire` makes; empty if all is right. Raises OSError if the kernel cannot be asked.
+
+    `sources` as in `wire`.
+    """
     outside = link_named(host, wiring.host_veth)
     return [
-        *_on_the_host(host, wiring, outside),
-        *_rules(host, wiring),
+        *_on_the_host(host, wiring, outside, sources),
+        *_rules(host, wiring, sources),
         *_in_the_pod(pod, wiring, outside),
     ]
 
 
-def _on_the_host(host: Netlink, wiring: PodWiring, outside: Link | None) -> list[str]:
+def _on_the_host(
+    host: Netlink, wiring: PodWiring, outside: Link | None, sources: Sources | None
+) -> list[str]:
     differences: list[str] = []
     if outside is None:
         differences.append(f"the host has no link {wiring.host_veth}")
     else:
         differences += _link("the host's", outside, wiring.mtu)
-    to_pod = [route for route in routes(host, MAIN_TABLE) if route.destination == IPv4Network(wiring.address)]
+    wanted = pod_route(layout_of(sources), wiring, outside.index if outside is not None else 0)
+    to_pod = [route for route in routes(host, wanted.table) if route.destination == wanted.destination]
     if not to_pod:
         differences.append(f"the host has no route to {wiring.address}")
-    elif outside is not None and to_pod != [host_route(wiring, outside.index)]:
+    elif outside is not None and to_pod != [wanted]:
         differences.append(
             f"the host's route to {wiring.address} does not lead straight to {wiring.host_veth}"
         )
     return differences
 
 
-def _rules(host: Netlink, wiring: PodWiring) -> list[str]:
+def _rules(host: Netlink, wiring: PodWiring, sources: Sources | None) -> list[str]:
     present = [entry.rule for entry in listing(host) if entry.whole]
-    wanted = host_rules(wiring)
-    missing = [f"rule {rule} is missing" for rule in wanted if rule not in present]
+    wanted = pod_rules(layout_of(sources), wiring)
+    shared: tuple[Rule, ...] = ()
+    differences: list[str] = []
+    if sources is not None:
+        numbers = {wiring.table: sources.numbers.get(wiring.table, 0)} if wiring.table != MAIN_TABLE else {}
+        shared = shared_rules(numbers, sources.mask)
+        differences += _chosen(sources, wiring)
+    missing = [f"rule {rule} is missing" for rule in (*shared, *wanted) if rule not in present]
     older = {rule for rule in present if pod_of(rule) == wiring.address and rule not in wanted}
-    return missing + [f"rule {rule} is not this pod's" for rule in sorted(older, key=str)]
+    if sources is None:  # of the other layout: it would be asked before the pod's own
+        older |= {rule for rule in present if is_shared(rule)}
+    return differences + missing + [f"rule {rule} is not this pod's" for rule in sorted(older, key=str)]
+
+
+def _chosen(sources: Sources, wiring: PodWiring) -> list[str]:
+    wanted = None if wiring.table == MAIN_TABLE else chain_of(wiring.table)
+    present = sources.chosen(wiring.address)
+    if present == wanted:
+        return []
+    return [f"what {wiring.address} sends goes to {present or 'no chain'} of nft, not to {wanted or 'none'}"]
 
 
 def _in_the_pod(pod: Netlink, wiring: PodWiring, outside: Link | None) -> list[str]:

@@ -53,7 +53,11 @@ def set_up_eni(netlink: Netlink, eni: Eni, mtu: int, timeout: float) -> list[str
         raise KernelError(
             errno.EINVAL, f"{eni.id} is the primary ENI, whose network is the operating system's"
         )
-    link = wait_for_link(eni.mac, timeout)
+    return settle_eni(netlink, wait_for_link(eni.mac, timeout), eni, mtu)
+
+
+def settle_eni(netlink: Netlink, link: Link, eni: Eni, mtu: int) -> list[str]:
+    """The same for a device that is known to be there."""
     own = IPv4Interface((eni.primary_address, eni.subnet_cidr.prefixlen))
     return [
         *set_mtu_and_up(netlink, link, mtu),

@@ -11,12 +11,13 @@ from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.connmark import remove_connmark, settle_connmark, wanted_chains
 from vpccni.linux.eni import set_mtu_and_up, wait_for_link
 from vpccni.linux.errors import KernelError
-from vpccni.linux.iptables import backend, settle_iptables
+from vpccni.linux.iptables import iptables_kind, settle_iptables
 from vpccni.linux.leftovers import Leftovers, keep_pods, leftovers, pod_links, remove_leftovers
+from vpccni.linux.links import Link
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import Rule
 from vpccni.linux.snat import NatSettings, wanted_tables
-from vpccni.linux.sysctl import settle_sysctls
+from vpccni.linux.source_check import LOOSE, set_source_check
 from vpccni.linux.wanted import settle_rules
 
 __all__ = [
@@ -56,45 +57,49 @@ class HostSettings:
 def set_up_host(netlink: Netlink, settings: HostSettings) -> list[str]:
     """Everything that is not about one pod or one secondary ENI.
 
-    Returns what was changed, in words; nothing when all was right. May be killed anywhere and run again. Raises OSError.
+    Returns what was changed, in words; nothing when all was right. May be killed anywhere and run again, with other CIDRs
+    of the VPC, too. Raises OSError.
     """
+    link = wait_for_link(settings.primary_mac, PRIMARY_WAIT)
+    return settle_host_rules(netlink, settings, link) + settle_nat(settings, link)
+
+
+def settle_host_rules(netlink: Netlink, settings: HostSettings, primary: Link) -> list[str]:
+    """The primary ENI's device and the host's own policy rules; returns the changes. Raises OSError."""
+    changes = set_mtu_and_up(netlink, primary, settings.mtu)
+    # rp_filter 2: a NodePort's reply path may differ from its way in (spec 1.2)
+    changes += set_source_check(netlink, primary.index, LOOSE)
+    return changes + settle_rules(netlink, _wanted_rules(settings), _is_ours)
+
+
+def settle_nat(settings: HostSettings, primary: Link) -> list[str]:
+    """SNAT and the marks of connections, in iptables and nft; returns the changes. Raises OSError."""
     if not settings.vpc_cidrs and not settings.external_snat:
         # the original refuses too (spec 5.3): the VPC's own traffic would lose the pods' addresses
         raise KernelError(
             errno.EINVAL, "the VPC has no IPv4 CIDR to exempt from SNAT: instance metadata is not complete"
         )
-    link = wait_for_link(settings.primary_mac, PRIMARY_WAIT)
-    changes = set_mtu_and_up(netlink, link, settings.mtu)
-    changes += _loose_source_check(link.name)
-    changes += settle_rules(netlink, _wanted_rules(settings), _is_ours)
+    kind = iptables_kind()
     nat = NatSettings(
-        primary_interface=link.name,
+        primary_interface=primary.name,
         node_address=settings.node_address,
         vpc_cidrs=settings.vpc_cidrs,
         exclude_cidrs=settings.exclude_cidrs,
         external_snat=settings.external_snat,
-        ports=settings.ports,
+        ports=settings.ports if kind.fully_random or settings.ports != "prng" else "hashrandom",
         node_port=settings.node_port,
         mark=settings.mark,
         veth_prefix=settings.veth_prefix,
     )
-    legacy = backend() == "legacy"
-    if not legacy:  # the mark's new maker before its old one goes, here and below
+    changes: list[str] = []
+    if not kind.legacy:  # the mark's new maker before its old one goes, here and below
         changes += _connmark(nat)
-    changed = settle_iptables(wanted_tables(nat, connmark=legacy))
+    changed = settle_iptables(wanted_tables(nat, connmark=kind.legacy))
     changes += [f"changed our rules in the {table} table" for table in changed]
-    if legacy:
+    if kind.legacy:
         with contextlib.suppress(OSError):  # a node whose kernel or image has no nftables
             changes += remove_connmark()
     return changes
-
-
-def _loose_source_check(name: str) -> list[str]:
-    """rp_filter 2: a NodePort's reply path may differ from its way in (spec 1.2). Privileged once, by the init step."""
-    try:
-        return settle_sysctls({f"net/ipv4/conf/{name}/rp_filter": "2"})
-    except OSError as error:
-        return [f"{error}; NodePorts may fail until the init step has run"]
 
 
 def _wanted_rules(settings: HostSettings) -> list[Rule]:

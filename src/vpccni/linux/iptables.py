@@ -7,6 +7,7 @@ is used, legacy or nf_tables.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,9 +46,29 @@ class WantedTable:
     """Whether a chain that is not wanted is one of ours from earlier."""
 
 
-def backend() -> str:
-    """The kernel interface that the `iptables` command uses: "nft" or "legacy" (spec 9.1). Raises IptablesError."""
-    return "legacy" if "legacy" in _run(["iptables", "--version"]) else "nft"
+@dataclass(frozen=True, slots=True)
+class IptablesKind:
+    """What the `iptables` command is."""
+
+    legacy: bool
+    """Whether it uses the kernel's older interface instead of nf_tables."""
+    fully_random: bool
+    """Whether it knows SNAT --random-fully (from 1.6.2 on)."""
+
+
+def iptables_kind() -> IptablesKind:
+    """Which iptables is first on PATH (spec 9.1). Raises IptablesError."""
+    return parse_version(_run(["iptables", "--version"]))
+
+
+def parse_version(said: str) -> IptablesKind:
+    """What `iptables --version` printed; releases before 1.8 do not name the backend and have but the older one.
+
+    The original takes these for nf_tables' (spec 5.3).
+    """
+    numbers = re.search(r"v(\d+)\.(\d+)\.(\d+)", said)
+    version = tuple(int(number) for number in numbers.groups()) if numbers else (1, 8, 0)
+    return IptablesKind("legacy" in said, version >= (1, 6, 2))
 
 
 def settle_iptables(wanted: Mapping[str, WantedTable]) -> list[str]:

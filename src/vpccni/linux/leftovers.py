@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.compact import is_shared, settle_shared
 from vpccni.linux.graveyard import REAPED, bury
+from vpccni.linux.layout import PODS_TABLE, RulesLayout, is_no_enis, layout_of, pod_route, pod_rules
 from vpccni.linux.links import Link, links, set_link
 from vpccni.linux.names import HASH_DIGITS, HOST_VETH, is_host_veth
 from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import Rule, add_missing_rule, listing
+from vpccni.linux.sources import Sources, has_sources, kernel_sources, remove_sources
 from vpccni.linux.wanted import remove_rules
-from vpccni.linux.wiring import TO_POD, PodWiring, host_route, host_rules, pod_of
+from vpccni.linux.wiring import FROM_POD, TO_POD, PodWiring, pod_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,35 +27,72 @@ class Leftovers:
     rules: tuple[Rule, ...] = ()
     routes: tuple[Route, ...] = ()
     links: tuple[str, ...] = ()
+    sources: bool = False
+    """The compact layout's nft table, where the layout is the compatible one."""
 
     def __bool__(self) -> bool:
-        return bool(self.rules or self.routes or self.links)
+        return bool(self.rules or self.routes or self.links or self.sources)
 
 
-def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[str]:
+def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring], sources: Sources | None = None) -> list[str]:
     """Whatever of a live pod's route and rules is missing is added, nothing else is touched; returns the changes.
 
-    A pod without its link is left alone: it has no network that could be mended from here. One that cannot be
-    mended is told of in the changes. Raises OSError.
+    With `sources` what is missing in the compact layout. A pod without its link is left alone: it has no network that
+    could be mended from here. One that cannot be mended is told of in the changes. Raises OSError.
     """
+    wirings = list(wirings)
+    changes = _keep_shared(netlink, wirings, sources) if sources is not None else []
+    layout = layout_of(sources)
     present = {entry.rule for entry in listing(netlink) if entry.whole}
-    routed = {route.destination: route for route in routes(netlink, MAIN_TABLE)}
+    table = PODS_TABLE if sources is not None else MAIN_TABLE
+    routed = {route.destination: route for route in routes(netlink, table)}
     by_name = {link.name: link for link in links(netlink)}
-    changes: list[str] = []
     for wiring in wirings:
         link = by_name.get(wiring.host_veth)
-        if link is None:
-            continue
         try:
-            changes += _keep(netlink, wiring, link, present, routed)
+            if link is None:
+                link = _renamed(netlink, wiring, by_name, routed)
+                if link is None:
+                    continue
+                changes.append(f"gave link {wiring.host_veth} of pod {wiring.pod} its name back")
+            changes += _keep(netlink, layout, wiring, link, present, routed)
         except OSError as error:
             # one pod's trouble must not keep the node's agent from starting
             changes.append(f"could not restore pod {wiring.pod}: {error}")
     return changes
 
 
+def _keep_shared(netlink: Netlink, wirings: list[PodWiring], sources: Sources) -> list[str]:
+    for wiring in wirings:
+        if wiring.table == MAIN_TABLE:
+            sources.tables.pop(wiring.address, None)
+        else:
+            sources.tables[wiring.address] = wiring.table
+    return settle_shared(netlink, sources, set(sources.tables.values()))
+
+
+def _renamed(
+    netlink: Netlink,
+    wiring: PodWiring,
+    by_name: Mapping[str, Link],
+    routed: dict[IPv4Network | None, Route],
+) -> Link | None:
+    """A pod's link that somebody gave another name: its route still leads there. Rules go by the names' prefix."""
+    route = routed.get(IPv4Network(wiring.address))
+    link = next((each for each in by_name.values() if route and each.index == route.index), None)
+    if link is None or not link.peer or link.group == REAPED or link.name == "lo":
+        return None
+    if netlink.attempt([set_link(link.index, name=wiring.host_veth)]) != [None]:
+        # before Linux 6.2 a link that is up cannot be renamed; what goes with it is put back after this
+        down = set_link(link.index, up=False)
+        netlink.run([down, set_link(link.index, name=wiring.host_veth), set_link(link.index, up=True)])
+        routed.pop(IPv4Network(wiring.address))
+    return replace(link, name=wiring.host_veth)
+
+
 def _keep(
     netlink: Netlink,
+    layout: RulesLayout,
     wiring: PodWiring,
     link: Link,
     present: set[Rule],
@@ -62,45 +102,51 @@ def _keep(
     if not link.up:  # its ADD was cut off before that; a route over a link that is down is refused
         netlink.run([set_link(link.index, up=True)])
         changes.append(f"set {link.name} of pod {wiring.pod} up")
-    missing = [rule for rule in host_rules(wiring) if rule not in present]
-    netlink.run([add_missing_rule(rule) for rule in missing])
-    changes += [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
-    route = host_route(wiring, link.index)
-    if routed.get(route.destination) != route:
+    route = pod_route(layout, wiring, link.index)
+    if routed.get(route.destination) != route:  # before the rule that leads to it
         netlink.run([put_route(route)])
         changes.append(f"put route {route} of pod {wiring.pod}")
-    return changes
+    missing = [rule for rule in pod_rules(layout, wiring) if rule not in present]
+    netlink.run([add_missing_rule(rule) for rule in missing])
+    return changes + [f"added rule {rule} of pod {wiring.pod}" for rule in missing]
 
 
 def leftovers(
-    netlink: Netlink, veth_prefix: str, live: Iterable[PodWiring], spared: Iterable[PodWiring] = ()
+    netlink: Netlink,
+    veth_prefix: str,
+    live: Iterable[PodWiring],
+    spared: Iterable[PodWiring] = (),
+    sources: Sources | None = None,
 ) -> Leftovers:
-    """Pod rules, pod routes and host veths of nobody alive. Whatever has not exactly our shape is a stranger's.
+    """Pod rules, pod routes and host veths of nobody alive, and what of the living is of the layout that is not in use.
 
-    Of the `spared` all is kept as it is, whatever table their rules lead to: nobody could tell which ENI they are on.
+    Whatever has not exactly our shape is a stranger's. Of the `spared` every rule of theirs is kept as it is, whatever
+    table it leads to: nobody could tell which ENI they are on.
     """
     untouched = list(spared)
     wirings = [*live, *untouched]
     hands_off = {wiring.address for wiring in untouched}
-    addresses = {IPv4Network(wiring.address) for wiring in wirings}
-    kept = {rule for wiring in wirings for rule in host_rules(wiring)}
+    layout = layout_of(sources)
+    kept = {rule for wiring in wirings for rule in pod_rules(layout, wiring)}
     names = {wiring.host_veth for wiring in wirings}
     ours = {link.index: link.name for link in links(netlink) if is_host_veth(veth_prefix, link.name)}
+    living = {(pod_route(layout, wiring, 0).table, IPv4Network(wiring.address)) for wiring in wirings}
+    pod_routes = [
+        *(route for route in routes(netlink, MAIN_TABLE) if route.index in ours and _is_pod_route(route)),
+        *routes(netlink, PODS_TABLE),  # all of it is ours
+    ]
     return Leftovers(
         rules=tuple(
             entry.rule
             for entry in listing(netlink)
             if entry.whole
-            and _is_pod_rule(entry.rule)
             and entry.rule not in kept
             and pod_of(entry.rule) not in hands_off
+            and (_is_pod_rule(entry.rule) or (sources is None and is_shared(entry.rule)))
         ),
-        routes=tuple(
-            route
-            for route in routes(netlink, MAIN_TABLE)
-            if route.index in ours and _is_pod_route(route) and route.destination not in addresses
-        ),
+        routes=tuple(route for route in pod_routes if (route.table, route.destination) not in living),
         links=tuple(name for name in ours.values() if name not in names),
+        sources=sources is None and has_sources(),
     )
 
 
@@ -112,7 +158,7 @@ def remove_leftovers(netlink: Netlink, found: Leftovers) -> list[str]:
     for name in found.links:
         bury(netlink, name)
         changes.append(f"removed link {name}")
-    return changes
+    return changes + (remove_sources() if found.sources else [])
 
 
 def pod_links(netlink: Netlink) -> dict[str, str]:
@@ -121,12 +167,25 @@ def pod_links(netlink: Netlink) -> dict[str, str]:
     return {link.name[-HASH_DIGITS:]: link.name for link in present if HOST_VETH.fullmatch(link.name)}
 
 
+def as_they_are(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[PodWiring]:
+    """The pods with the ENIs' tables that their packets follow now, in whichever layout. Raises OSError."""
+    wirings = list(wirings)
+    if not wirings:
+        return []
+    tables = kernel_sources()
+    for entry in reversed(listing(netlink)):  # the first rule of several counts
+        address = pod_of(entry.rule)
+        if entry.whole and address is not None and entry.rule.priority == FROM_POD:
+            tables[address] = entry.rule.table
+    return [replace(wiring, table=tables.get(wiring.address, MAIN_TABLE)) for wiring in wirings]
+
+
 def connected(netlink: Netlink) -> dict[str, IPv4Address]:
     """The address that is routed to each host veth, by the veth's name."""
     names = {link.index: link.name for link in links(netlink) if link.group != REAPED and link.up}
     return {
         names[route.index]: route.destination.network_address
-        for route in routes(netlink, MAIN_TABLE)
+        for route in (*routes(netlink, MAIN_TABLE), *routes(netlink, PODS_TABLE))
         if route.destination is not None
         and _is_pod_route(route)
         and HOST_VETH.fullmatch(names.get(route.index, ""))
@@ -139,7 +198,21 @@ def _is_pod_route(route: Route) -> bool:
 
 
 def _is_pod_rule(rule: Rule) -> bool:
+    if _is_older(rule):
+        return True
     if pod_of(rule) is None:
         return False
-    # tables 0 (unspecified), 1 and 253 (default), 255 (local) are no ENI's; 2 to 252 and from 10000 on are (spec 4.3)
-    return rule.table == MAIN_TABLE if rule.priority == TO_POD else rule.table not in (0, 1, 253, 254, 255)
+    return rule.table == MAIN_TABLE if rule.priority == TO_POD else not is_no_enis(rule.table)
+
+
+def _is_older(rule: Rule) -> bool:
+    """A rule from one pod to one of the VPC's CIDRs: releases before 1.6 had one for each (spec 5.5)."""
+    source = rule.source
+    return (
+        rule.priority == FROM_POD
+        and rule.mark is None
+        and rule.destination is not None
+        and source is not None
+        and source.prefixlen == source.max_prefixlen
+        and not is_no_enis(rule.table)
+    )

@@ -13,12 +13,15 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.addresses import put_address, put_neighbour
 from vpccni.linux.check import check
+from vpccni.linux.compact import settle_shared
 from vpccni.linux.errors import KernelError
 from vpccni.linux.graveyard import REAPED, bury, reap
+from vpccni.linux.layout import PODS_TABLE, layout_of, pod_route, pod_rules
 from vpccni.linux.links import Link, add_veth, delete_link, link_named, link_numbered, set_link
 from vpccni.linux.routes import delete_pod_route, put_route
 from vpccni.linux.rtnl import GONE, Netlink
 from vpccni.linux.rules import ANY_TABLE, Rule, add_rule, delete_rule
+from vpccni.linux.sources import Sources
 from vpccni.linux.sysctl import settle_sysctls
 from vpccni.linux.wiring import (
     FROM_POD,
@@ -26,8 +29,6 @@ from vpccni.linux.wiring import (
     PodWiring,
     Wired,
     WiringError,
-    host_route,
-    host_rules,
     inner_neighbour,
     inner_routes,
     inner_rules,
@@ -43,26 +44,39 @@ SAME_RULE_MOST = 100
 """Older rules of one address that are removed before we ask what is going on."""
 
 
-def wire(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, sysctl_dir: int | None = None) -> Wired:
+def wire(
+    host: Netlink,
+    pod: Netlink,
+    netns: int,
+    wiring: PodWiring,
+    sysctl_dir: int | None = None,
+    sources: Sources | None = None,
+) -> Wired:
     """Connect the sandbox whose namespace is `netns` and in which `pod` was opened.
 
     A pod that is connected rightly is left as it is; what an interrupted try or an earlier sandbox of the same pod left is
     replaced, and so is an older rule or route that names the address. `sysctl_dir` is an open /proc/sys/net/ipv6/conf.
-    Raises WiringError after undoing all of it.
+    `sources` is the compact layout's map of ENIs; None: the layout is the compatible one. Raises WiringError after undoing all of it.
     """
     try:
-        outside, inside = _make_pair(host, pod, netns, wiring)
+        outside, inside = _make_pair(host, pod, netns, wiring, sources)
         if outside.up:
             return _wired(outside, inside)
         _configure_inside(pod, wiring, outside, inside)
-        _configure_outside(host, wiring, outside.index, sysctl_dir)
+        _configure_outside(host, wiring, outside.index, sysctl_dir, sources)
     except OSError as error:
-        undone = _undo(host, wiring)
+        undone = _undo(host, wiring, sources)
         raise WiringError(error.errno, f"pod {wiring.pod}: {error}{undone}") from error
     return _wired(outside, inside)
 
 
-def unwire(host: Netlink, address: IPv4Address, host_veth: str | None, table: int | None = None) -> None:
+def unwire(
+    host: Netlink,
+    address: IPv4Address,
+    host_veth: str | None,
+    table: int | None = None,
+    sources: Sources | None = None,
+) -> None:
     """Take the rules, the route and the link away at once, the link's removal excepted, which `reap` does.
 
     What is not there is fine. `table` is the ENI's routing table; None: rules from the pod to any table. `host_veth` None:
@@ -73,12 +87,16 @@ def unwire(host: Netlink, address: IPv4Address, host_veth: str | None, table: in
     if table != MAIN_TABLE:
         rules.append(Rule(FROM_POD, ANY_TABLE if table is None else table, source=network))
     _delete_all(host, rules)
-    host.run([delete_pod_route(address, MAIN_TABLE)])
+    host.run([delete_pod_route(address, MAIN_TABLE if sources is None else PODS_TABLE)])
+    if sources is not None:
+        sources.remove(address)
     if host_veth is not None:
         bury(host, host_veth)
 
 
-def _make_pair(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring) -> tuple[Link, Link]:
+def _make_pair(
+    host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, sources: Sources | None
+) -> tuple[Link, Link]:
     """Both ends; the host's is up only if the pod was wired rightly before."""
     make = add_veth(
         wiring.host_veth,
@@ -91,7 +109,7 @@ def _make_pair(host: Netlink, pod: Netlink, netns: int, wiring: PodWiring) -> tu
     [error] = host.attempt([make])
     if error is not None and error.errno != errno.EEXIST:
         raise error
-    if error is not None and check(host, pod, wiring) != []:
+    if error is not None and check(host, pod, wiring, sources) != []:
         # an earlier sandbox of this pod, or an earlier try in this one: the names must be free on both sides
         bury(host, wiring.host_veth)
         _free_inside(host, pod, wiring.interface)
@@ -130,7 +148,9 @@ def _configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Li
     )
 
 
-def _configure_outside(host: Netlink, wiring: PodWiring, index: int, sysctl_dir: int | None) -> None:
+def _configure_outside(
+    host: Netlink, wiring: PodWiring, index: int, sysctl_dir: int | None, sources: Sources | None
+) -> None:
     base = wiring.host_veth if sysctl_dir is not None else f"net/ipv6/conf/{wiring.host_veth}"
     settle_sysctls({f"{base}/{name}": value for name, value in VETH_SYSCTLS.items()}, directory=sysctl_dir)
     network = IPv4Network(wiring.address)
@@ -138,13 +158,25 @@ def _configure_outside(host: Netlink, wiring: PodWiring, index: int, sysctl_dir:
     _delete_all(
         host, [Rule(TO_POD, ANY_TABLE, destination=network), Rule(FROM_POD, ANY_TABLE, source=network)]
     )
+    if sources is not None:
+        _choose_eni(host, wiring, sources)
+    layout = layout_of(sources)
     host.run(
         [
             set_link(index, up=True),
-            put_route(host_route(wiring, index)),
-            *(add_rule(rule) for rule in host_rules(wiring)),
+            put_route(pod_route(layout, wiring, index)),
+            *(add_rule(rule) for rule in pod_rules(layout, wiring)),
         ]
     )
+
+
+def _choose_eni(host: Netlink, wiring: PodWiring, sources: Sources) -> None:
+    if wiring.table == MAIN_TABLE:
+        sources.remove(wiring.address)
+        return
+    if wiring.table not in sources.numbers:  # the first pod of an ENI
+        settle_shared(host, sources, {wiring.table})
+    sources.put(wiring.address, wiring.table)
 
 
 def _delete_all(host: Netlink, rules: list[Rule]) -> None:
@@ -161,10 +193,10 @@ def _delete_all(host: Netlink, rules: list[Rule]) -> None:
     raise KernelError(errno.EBUSY, f"somebody adds rule {left[0]} again and again")
 
 
-def _undo(host: Netlink, wiring: PodWiring) -> str:
+def _undo(host: Netlink, wiring: PodWiring, sources: Sources | None) -> str:
     """Nothing is left of a pod that could not be connected; in words, what could not be undone."""
     try:
-        unwire(host, wiring.address, None)
+        unwire(host, wiring.address, None, sources=sources)
         link = link_named(host, wiring.host_veth)
         if (
             link is not None

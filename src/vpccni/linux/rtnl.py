@@ -90,13 +90,13 @@ class Netlink:
     """A NETLINK_ROUTE socket of one network namespace. Blocking; one user at a time."""
 
     def __init__(self, sock: socket.socket | None = None, *, groups: int = 0) -> None:
-        self._socket = sock or socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, ROUTE)
-        self._sequence = 0
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+        self.sock = sock or socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, ROUTE)
+        self.sequence = 0
+        self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        self.sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        self.sock.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
         if groups:
-            self._socket.bind((0, groups))
+            self.sock.bind((0, groups))
 
     @classmethod
     def from_fd(cls, fd: int) -> Netlink:
@@ -110,9 +110,16 @@ class Netlink:
             raise KernelError(errno.EPROTOTYPE, f"descriptor {fd} is not a NETLINK_ROUTE socket")
         return cls(sock)
 
+    @property
+    def port(self) -> int:
+        """What the kernel calls this socket by: a notification of a change that it asked for bears the number."""
+        if self.sock.getsockname()[0] == 0:
+            self.sock.bind((0, 0))
+        return int(self.sock.getsockname()[0])
+
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        self.sock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -145,11 +152,11 @@ class Netlink:
 
     def get(self, kind: int, body: bytes, what: str) -> bytes:
         """The payload of the one answer to a request."""
-        self._sequence += 1
-        self._socket.send(HEADER.pack(HEADER.size + len(body), kind, REQUEST, self._sequence, 0) + body)
-        for answer, flags, payload in self._answers(self._sequence):
+        self.sequence += 1
+        self.sock.send(HEADER.pack(HEADER.size + len(body), kind, REQUEST, self.sequence, 0) + body)
+        for answer, flags, payload in self._answers(self.sequence):
             if answer == NLMSG_ERROR:
-                raise _error(payload, flags, what) or NetlinkError(errno.EPROTO, what)
+                raise error_of(payload, flags, what) or NetlinkError(errno.EPROTO, what)
             return payload
         raise NetlinkError(errno.EPROTO, what)
 
@@ -158,71 +165,72 @@ class Netlink:
 
         What it said is not kept: whoever waits reads the table again.
         """
-        self._socket.settimeout(timeout)
+        self.sock.settimeout(timeout)
         try:
-            self._socket.recv(65536)
+            self.sock.recv(65536)
         except TimeoutError:
             return False
         except OSError as error:
             if error.errno != errno.ENOBUFS:  # events were lost: so there were some
                 raise
         finally:
-            self._socket.settimeout(None)
+            self.sock.settimeout(None)
         return True
 
     def _batch(self, requests: Sequence[Request]) -> list[NetlinkError | None]:
-        first = self._sequence + 1
+        first = self.sequence + 1
         packed = bytearray()
         for request in requests:
-            self._sequence += 1
+            self.sequence += 1
             packed += HEADER.pack(
                 HEADER.size + len(request.body),
                 request.kind,
                 request.flags | REQUEST | ACK,
-                self._sequence,
+                self.sequence,
                 0,
             )
             packed += request.body
             packed += b"\0" * (-len(request.body) % 4)
-        self._socket.send(packed)
+        self.sock.send(packed)
         outcomes: dict[int, NetlinkError | None] = {}
         while len(outcomes) < len(requests):
-            for kind, flags, sequence, payload in _messages(self._socket.recv(65536)):
-                if kind == NLMSG_ERROR and first <= sequence <= self._sequence:
+            for kind, flags, sequence, payload in messages(self.sock.recv(65536)):
+                if kind == NLMSG_ERROR and first <= sequence <= self.sequence:
                     request = requests[sequence - first]
-                    error = _error(payload, flags, request.what)
+                    error = error_of(payload, flags, request.what)
                     outcomes[sequence] = None if error is None or error.errno in request.fine else error
         return [outcomes[first + index] for index in range(len(requests))]
 
     def _dump(self, request: Request) -> tuple[list[tuple[int, bytes]], bool]:
-        self._sequence += 1
+        self.sequence += 1
         length = HEADER.size + len(request.body)
-        self._socket.send(
-            HEADER.pack(length, request.kind, request.flags | REQUEST, self._sequence, 0) + request.body
+        self.sock.send(
+            HEADER.pack(length, request.kind, request.flags | REQUEST, self.sequence, 0) + request.body
         )
         answers: list[tuple[int, bytes]] = []
         interrupted = False
         while True:
-            for kind, flags, sequence, payload in _messages(self._socket.recv(1 << 17)):
-                if sequence != self._sequence:
+            for kind, flags, sequence, payload in messages(self.sock.recv(1 << 17)):
+                if sequence != self.sequence:
                     continue
                 interrupted = interrupted or bool(flags & DUMP_INTERRUPTED)
                 if kind == NLMSG_DONE:
                     return answers, interrupted
                 if kind == NLMSG_ERROR:
-                    error = _error(payload, flags, request.what)
+                    error = error_of(payload, flags, request.what)
                     if error is not None:
                         raise error
                 answers.append((kind, payload))
 
     def _answers(self, wanted: int) -> Iterator[tuple[int, int, bytes]]:
         while True:
-            for kind, flags, sequence, payload in _messages(self._socket.recv(1 << 17)):
+            for kind, flags, sequence, payload in messages(self.sock.recv(1 << 17)):
                 if sequence == wanted:
                     yield kind, flags, payload
 
 
-def _messages(data: bytes) -> Iterable[tuple[int, int, int, bytes]]:
+def messages(data: bytes) -> Iterable[tuple[int, int, int, bytes]]:
+    """The messages of one datagram, as (type, flags, sequence, payload)."""
     offset = 0
     while offset + HEADER.size <= len(data):
         length, kind, flags, sequence, _ = HEADER.unpack_from(data, offset)
@@ -230,7 +238,8 @@ def _messages(data: bytes) -> Iterable[tuple[int, int, int, bytes]]:
         offset += (length + 3) & ~3
 
 
-def _error(payload: bytes, flags: int, what: str) -> NetlinkError | None:
+def error_of(payload: bytes, flags: int, what: str) -> NetlinkError | None:
+    """What an acknowledgement says; None: it was done."""
     (code,) = struct.unpack_from("=i", payload)
     if code == 0:
         return None

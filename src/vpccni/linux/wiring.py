@@ -60,20 +60,6 @@ class WiringError(KernelError):
     """A pod could not be connected; everything that was done for it is undone. The text names the pod and the cause."""
 
 
-def host_rules(wiring: PodWiring) -> tuple[Rule, ...]:
-    """The rules that the pod's packets follow on the host (spec 4.6)."""
-    network = IPv4Network(wiring.address)
-    to_pod = Rule(TO_POD, MAIN_TABLE, destination=network)
-    if wiring.table == MAIN_TABLE:
-        return (to_pod,)
-    return (to_pod, Rule(FROM_POD, wiring.table, source=network))
-
-
-def host_route(wiring: PodWiring, index: int) -> Route:
-    """The host's route to the pod by the host's end of its pair."""
-    return Route(IPv4Network(wiring.address), MAIN_TABLE, index, scope=Scope.LINK)
-
-
 def inner_routes(wiring: PodWiring, index: int) -> tuple[Route, Route]:
     """The pod's two routes: to the gateway, and by it to everything (spec 4.5)."""
     return (

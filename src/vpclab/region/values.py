@@ -132,7 +132,9 @@ class NetworkInterface:
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
         """Everything the fabric delivers to this ENI: its primary, secondaries and prefixes."""
-        return (IPv4Network(self.primary), *(IPv4Network(a) for a in self.secondary), *self.prefixes)
+        # by number: made of an IPv4Address it is printed and parsed again
+        singles = (IPv4Network((int(address), 32)) for address in (self.primary, *self.secondary))
+        return (*singles, *self.prefixes)
 
 
 class InstanceState(enum.Enum):
