@@ -13,7 +13,7 @@ import pytest
 from tests.agent.test_loop import story
 from tests.kube.api_server import Reply, api_server, refusal
 from vpccni.agent import kubernetes
-from vpccni.agent.kubernetes import Knowledge, Kubernetes, connect, own_pod
+from vpccni.agent.kubernetes import Knowledge, Kubernetes, configured, connect, own_pod
 from vpccni.agent.settings import Settings
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Pod
@@ -201,6 +201,7 @@ def test_without_a_cluster(
 
 
 def test_nothing_says_that_there_is_a_cluster() -> None:
+    assert not configured({})
     assert connect(PLAIN, {}) is None
     assert own_pod(Settings(pod_name="aws-node-x"), {}) == Pod("kube-system", "aws-node-x")
 
@@ -259,6 +260,7 @@ def test_all_of_it_over_a_socket_through_an_outage() -> None:
             settings = Settings(
                 node_name="n1", custom_networking=True, eni_config_label="zone", cluster_endpoint=api.url
             )
+            assert configured({"CLUSTER_ENDPOINT": api.url})
             cluster, heard = connect(settings, {}), Heard()
             assert cluster is not None
             async with heard.of(settings, cluster):

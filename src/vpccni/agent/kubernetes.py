@@ -31,6 +31,11 @@ ENI_CONFIG_RETRY = 5.0
 """Seconds until one that was not to be had is looked for again: the node may be waiting for it."""
 
 
+def configured(environ: Mapping[str, str]) -> bool:
+    """Whether something says that there is an API server."""
+    return any(environ.get(name) for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "CLUSTER_ENDPOINT"))
+
+
 def connect(settings: Settings, environ: Mapping[str, str]) -> Cluster | None:
     """The API server's client, which sends nothing yet; None if nothing says that there is a cluster.
 
