@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ import pytest
 from tests.agent.test_loop import story
 from tests.kube.api_server import Reply, api_server, refusal
 from vpccni.agent import kubernetes
-from vpccni.agent.kubernetes import Kubernetes, configured, connect, endpoint
+from vpccni.agent.kubernetes import Knowledge, Kubernetes, configured, connect, own_pod
 from vpccni.agent.settings import Settings
 from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.values import Pod
 from vpccni.kube.fake import FakeCluster
 from vpccni.kube.port import Cluster, EniConfig, KubeError, NodeView
 
@@ -198,15 +200,42 @@ def test_without_a_cluster(
     story(tell)
 
 
-def test_whether_and_where_there_is_an_api_server() -> None:
-    service = {"KUBERNETES_SERVICE_HOST": "172.20.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+def test_nothing_says_that_there_is_a_cluster() -> None:
     assert not configured({})
-    assert configured(service)
-    assert configured({"CLUSTER_ENDPOINT": "https://api"})
-    assert endpoint(PLAIN, service) == "https://172.20.0.1:443"
-    assert endpoint(PLAIN, {"KUBERNETES_SERVICE_HOST": "fd00::1"}) == "https://[fd00::1]:443"
-    assert endpoint(Settings(cluster_endpoint="https://api:6443"), service) == "https://api:6443"
-    assert endpoint(Settings(cluster_endpoint="api"), {}) == "https://api"
+    assert connect(PLAIN, {}) is None
+    assert own_pod(Settings(pod_name="aws-node-x"), {}) == Pod("kube-system", "aws-node-x")
+
+
+def test_how_old_what_is_known_of_the_node_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    async def tell() -> None:
+        api, now = FakeCluster(failures=[KubeError(503, "starting")]), [100.0]
+        node = NodeView(max_pods=29)
+        api.put_node("n1", node)
+        follower = Kubernetes(PLAIN, api, on_node=lambda _: None, on_eni_config=print, clock=lambda: now[0])
+        assert str(follower.knowledge()) == "nothing is known of the node: it is being asked for"
+        task = asyncio.create_task(follower.run())
+        await until(lambda: follower.knowledge().trouble == "503: starting")
+        assert follower.knowledge().age is None
+        await until(lambda: follower.knowledge() == Knowledge(node, 0.0))
+        now[0] += 40
+        assert follower.knowledge() == Knowledge(node, 40.0)
+        api.put_node("n1", node)  # a sign of life
+        await until(lambda: follower.knowledge().age == 0)
+        api.failures.extend(KubeError(None, "no answer") for _ in range(3))
+        now[0] += 30
+        api.end_watches()
+        await until(lambda: bool(follower.knowledge().trouble))
+        assert str(follower.knowledge()) == "the node as it was 30 s ago (no answer)"
+        await until(lambda: follower.knowledge() == Knowledge(node, 0.0))
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    story(tell)
+    assert "is tried again: the node as it was 30 s ago (no answer)" in caplog.text
+    assert "the node is followed again" in caplog.text
 
 
 def test_all_of_it_over_a_socket_through_an_outage() -> None:
@@ -231,11 +260,39 @@ def test_all_of_it_over_a_socket_through_an_outage() -> None:
             settings = Settings(
                 node_name="n1", custom_networking=True, eni_config_label="zone", cluster_endpoint=api.url
             )
+            assert configured({"CLUSTER_ENDPOINT": api.url})
             cluster, heard = connect(settings, {}), Heard()
+            assert cluster is not None
             async with heard.of(settings, cluster):
                 await until(lambda: bool(heard.configs) and heard.configs[-1] == EniConfig("subnet-b"))
             await cluster.close()
         assert heard.configs[0] == missing("the node n1 cannot be read: 503: starting")
         assert [node.labels["zone"] for node in heard.nodes] == ["a", "b"]
+
+    story(tell)
+
+
+def test_an_api_server_that_comes_later_is_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    async def tell() -> None:
+        settings = Settings(node_name="n1", cluster_endpoint=f"http://127.0.0.1:{port}")
+        cluster = connect(settings, {})
+        assert cluster is not None
+        told = list[NodeView]()
+        follower = Kubernetes(settings, cluster, on_node=told.append, on_eni_config=print)
+        task = asyncio.create_task(follower.run())
+        await until(lambda: "did not answer" in follower.knowledge().trouble)
+        with api_server(port) as api:
+            meta = {"resourceVersion": "1"}
+            node = {"metadata": meta, "status": {"capacity": {"pods": "29"}}}
+            api.on("GET", "/api/v1/nodes", Reply(body={"metadata": meta, "items": [node]}))
+            api.on("GET", "/api/v1/nodes?watch", Reply(stream=[]))
+            await until(lambda: [view.max_pods for view in told] == [29])
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await cluster.close()
 
     story(tell)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -66,7 +68,8 @@ class ApiServer:
 
 
 @contextmanager
-def api_server() -> Iterator[ApiServer]:
+def api_server(port: int = 0, tls: Path | None = None) -> Iterator[ApiServer]:
+    """`tls`: a directory with certificate.pem and key.pem; clients must have that certificate, too."""
     api = ApiServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -105,10 +108,21 @@ def api_server() -> Iterator[ApiServer]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the standard library's name
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that was refused, or has gone: its own test tells."""
+
+    server = Server(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls / "certificate.pem", tls / "key.pem")
+        context.load_verify_locations(tls / "certificate.pem")
+        context.verify_mode = ssl.CERT_REQUIRED
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
+    api.url = f"http{'' if tls is None else 's'}://127.0.0.1:{server.server_address[1]}"
     try:
         yield api
     finally:

@@ -13,13 +13,23 @@ import pytest
 
 from tests.agent.test_loop import story
 from tests.kube.api_server import ApiServer, Reply, api_server, refusal
-from vpccni.kube.client import TOKEN_AGE, HttpCluster, Token, node_view
+from vpccni.kube import client
+from vpccni.kube.access import Access, AccessError
+from vpccni.kube.client import TOKEN_AGE, USER_AGENT, HttpCluster, Token, node_view
 from vpccni.kube.port import EniConfig, Event, KubeError, NodeView, Taint
 
 NODE, NODES = "/api/v1/nodes/n1", "/api/v1/nodes"
 POD = "/api/v1/namespaces/default/pods/web"
 ENI_CONFIG = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs/eu-1a"
 EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
+
+
+TLS = Path(__file__).parent / "tls"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "RESUME_PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -29,9 +39,10 @@ def api() -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def account(tmp_path: Path) -> Path:
-    (tmp_path / "token").write_text("first\n")
-    return tmp_path
+def token(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    return file
 
 
 def node(version: int, pods: int = 29, **spec: Any) -> dict[str, Any]:
@@ -61,11 +72,11 @@ async def watched(cluster: HttpCluster) -> list[NodeView]:
         return [view async for view in watch]
 
 
-def test_a_node_is_read(api: ApiServer, account: Path) -> None:
+def test_a_node_is_read(api: ApiServer, token: Path) -> None:
     api.on("GET", NODE, Reply(body=node(1, unschedulable=True)))
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="aws-node-x", account=account)
+        cluster = HttpCluster(Access(api.url, token_file=token), reporter="aws-node-x")
         assert await cluster.node("n1") == NodeView(labels={"zone": "a"}, unschedulable=True, max_pods=29)
         with pytest.raises(KubeError, match="404: not found"):
             await cluster.node("n2")
@@ -73,6 +84,7 @@ def test_a_node_is_read(api: ApiServer, account: Path) -> None:
 
     story(tell)
     assert api.requests[0].headers["authorization"] == "Bearer first"
+    assert api.requests[0].headers["user-agent"] == USER_AGENT
 
 
 @pytest.mark.parametrize(
@@ -106,8 +118,9 @@ def test_a_watch_that_breaks_goes_on_from_where_it_was(api: ApiServer) -> None:
     )
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
-        assert [view.unschedulable for view in await watched(cluster)] == [False, True, False]
+        cluster = HttpCluster(Access(api.url), reporter="x")
+        # the bookmark tells the node as it was: a sign of life
+        assert [view.unschedulable for view in await watched(cluster)] == [False, True, True, False]
         await cluster.close()
 
     story(tell)
@@ -129,7 +142,7 @@ def test_a_watch_that_cannot_go_on(api: ApiServer, reply: Reply, status: int | N
     api.on("GET", NODES + "?watch", reply)
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(api.url), reporter="x")
         with pytest.raises(KubeError) as caught:
             await watched(cluster)
         assert caught.value.status == status
@@ -142,7 +155,7 @@ def test_a_node_that_is_not_there_cannot_be_watched(api: ApiServer) -> None:
     api.on("GET", NODES, listed(5))
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(api.url), reporter="x")
         with pytest.raises(KubeError, match="there is no node n1"):
             await watched(cluster)
         await cluster.close()
@@ -150,22 +163,22 @@ def test_a_node_that_is_not_there_cannot_be_watched(api: ApiServer) -> None:
     story(tell)
 
 
-def test_a_token_that_was_renewed_is_read_again(api: ApiServer, account: Path) -> None:
+def test_a_token_that_was_renewed_is_read_again(api: ApiServer, token: Path) -> None:
     api.on("GET", NODE, Reply(body=node(1)))
     api.tokens = {"first"}
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=account)
+        cluster = HttpCluster(Access(api.url, token_file=token), reporter="x")
         await cluster.node("n1")
         api.tokens = {"second"}
-        (account / "token").write_text("second")
+        token.write_text("second")
         await cluster.node("n1")
         assert len(api.requests) == 3
         api.tokens = set()
         with pytest.raises(KubeError, match="401: Unauthorized"):
             await cluster.node("n1")
         assert len(api.requests) == 4  # the same token is not tried twice
-        (account / "token").unlink()
+        token.unlink()
         with pytest.raises(KubeError, match="cannot be read"):
             await cluster.node("n1")
         await cluster.close()
@@ -173,15 +186,15 @@ def test_a_token_that_was_renewed_is_read_again(api: ApiServer, account: Path) -
     story(tell)
 
 
-def test_a_token_is_read_again_after_a_minute(api: ApiServer, account: Path) -> None:
+def test_a_token_is_read_again_after_a_minute(api: ApiServer, token: Path) -> None:
     api.on("GET", NODE, Reply(body=node(1)))
     now = [0.0]
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=account)
-        cluster._client.auth = Token(account / "token", lambda: now[0])
+        cluster = HttpCluster(Access(api.url, token_file=token), reporter="x")
+        cluster._client.auth = Token(token, lambda: now[0])
         await cluster.node("n1")
-        (account / "token").write_text("second")
+        token.write_text("second")
         await cluster.node("n1")
         now[0] = TOKEN_AGE
         await cluster.node("n1")
@@ -205,7 +218,7 @@ def test_an_eni_config(api: ApiServer) -> None:
     )
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(api.url), reporter="x")
         assert await cluster.eni_config("eu-1a") == EniConfig("subnet-1", ("sg-1", "sg-2"))
         assert await cluster.eni_config("eu-1a") == EniConfig("subnet-1")
         assert await cluster.eni_config("eu-1a") is None
@@ -222,7 +235,7 @@ def test_nobody_listens() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
 
     async def tell() -> None:
-        cluster = HttpCluster(url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(url), reporter="x")
         with pytest.raises(KubeError, match="did not answer") as caught:
             await cluster.node("n1")
         assert caught.value.status is None
@@ -231,11 +244,97 @@ def test_nobody_listens() -> None:
     story(tell)
 
 
+def test_a_server_that_says_nothing_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "TIMEOUT", 0.1)
+
+    async def tell() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            cluster = HttpCluster(Access(f"http://127.0.0.1:{silent.getsockname()[1]}"), reporter="x")
+            with pytest.raises(KubeError, match="no answer in time") as caught:
+                await cluster.version()
+            assert caught.value.timed_out
+            assert caught.value.passing
+            await cluster.close()
+
+    story(tell)
+
+
+def test_a_stream_that_always_breaks_is_not_asked_for_without_a_pause(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "RESUME_PAUSE", 1000.0)
+    api.on("GET", NODES, listed(5, node(4)))
+    api.on("GET", NODES + "?watch", Reply(stream=[change("BOOKMARK", node(5))], broken=True))
+
+    async def tell() -> None:
+        cluster = HttpCluster(Access(api.url), reporter="x")
+        async with aclosing(cluster.watch_node("n1")) as watch:
+            await anext(watch)
+            await anext(watch)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await anext(watch)
+        await cluster.close()
+
+    story(tell)
+    assert len(api.requests) == 2
+
+
+def test_the_token_of_a_kubeconfig_is_sent(api: ApiServer) -> None:
+    api.tokens = {"given"}
+    api.on("GET", "/version", Reply(body={"gitVersion": "v1.35.0"}))
+
+    async def tell() -> None:
+        cluster = HttpCluster(Access(api.url, token="given"), reporter="x")
+        assert await cluster.version() == "v1.35.0"
+        await cluster.close()
+
+    story(tell)
+
+
+def test_the_server_and_we_prove_who_we_are() -> None:
+    ca, key = (TLS / "certificate.pem").read_text(), (TLS / "key.pem").read_text()
+
+    async def tell() -> None:
+        with api_server(tls=TLS) as api:
+            api.on("GET", "/version", Reply(body={"gitVersion": "v1.35.0"}))
+            both = HttpCluster(Access(api.url, ca=ca, certificate=ca + key), reporter="x")
+            assert await both.version() == "v1.35.0"
+            await both.close()
+            for access, why in (
+                (Access(api.url), "CERTIFICATE_VERIFY_FAILED"),
+                (Access(api.url, ca=ca), "did not answer"),
+            ):
+                cluster = HttpCluster(access, reporter="x")
+                with pytest.raises(KubeError, match=why) as caught:
+                    await cluster.version()
+                assert caught.value.status is None
+                assert not caught.value.timed_out
+                await cluster.close()
+
+    story(tell)
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        Access("https://api", ca="\n"),
+        Access("https://api", ca="no PEM"),
+        Access("https://api", ca="Zertifikat für alle"),
+        Access("https://api", certificate="no PEM"),
+        Access("https://api:port"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once(access: Access) -> None:
+    with pytest.raises(AccessError, match="https://api"):
+        HttpCluster(access, reporter="x")
+
+
 def test_an_annotation_is_set_without_a_look(api: ApiServer) -> None:
     api.on("PATCH", POD, pod(2))
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(api.url), reporter="x")
         assert await cluster.annotate_pod("default", "web", "k", "10.0.0.9")
         await cluster.close()
 
@@ -250,7 +349,7 @@ def test_a_change_that_met_anothers_is_made_again_after_a_new_look(api: ApiServe
     api.on("PATCH", POD, refusal(409, "the object has been modified"), pod(3))
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(api.url), reporter="x")
         assert await cluster.annotate_pod("default", "web", "k", "", only_if="10.0.0.9")
         await cluster.close()
 
@@ -262,7 +361,7 @@ def test_a_change_gives_up_where_it_always_meets_anothers(api: ApiServer) -> Non
     api.on("PATCH", POD, refusal(409, "the object has been modified"))
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(api.url), reporter="x")
         with pytest.raises(KubeError, match="409"):
             await cluster.annotate_pod("default", "web", "k", "")
         await cluster.close()
@@ -276,7 +375,7 @@ def test_another_pods_annotation_is_left_alone(api: ApiServer, found: Reply) -> 
     api.on("GET", POD, found)
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(api.url), reporter="x")
         assert not await cluster.annotate_pod("default", "web", "k", "", only_if="10.0.0.9")
         await cluster.close()
 
@@ -289,8 +388,8 @@ def test_an_event_names_the_pod_as_describe_looks_for_it(api: ApiServer) -> None
     api.on("POST", EVENTS, Reply(201))
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="aws-node-x", account=Path("/nowhere"))
-        await cluster.event(Event("default", "web", "SubnetFull", "AssignAddress", "n" * 2000))
+        cluster = HttpCluster(Access(api.url), reporter="aws-node-x")
+        await cluster.event(Event("default", "web", "SubnetFull", "AssignAddress", "ü" * 2000))
         with pytest.raises(KubeError, match="404"):
             await cluster.event(Event("default", "gone", "SubnetFull", "AssignAddress", "n"))
         await cluster.close()
@@ -300,7 +399,7 @@ def test_an_event_names_the_pod_as_describe_looks_for_it(api: ApiServer) -> None
     assert asked.body["regarding"]["uid"] == "u-1"
     assert (asked.body["type"], asked.body["reason"]) == ("Warning", "SubnetFull")
     assert (asked.body["reportingController"], asked.body["reportingInstance"]) == ("aws-node", "aws-node-x")
-    assert len(asked.body["note"]) == 1024
+    assert asked.body["note"] == "ü" * 512  # 1,024 bytes
     assert asked.body["metadata"]["name"].startswith("web.")
     assert asked.body["eventTime"].endswith("Z")
 
@@ -310,7 +409,7 @@ def test_a_watch_can_be_left_in_the_middle(api: ApiServer) -> None:
     api.on("GET", NODES + "?watch", Reply(stream=[change("MODIFIED", node(6)), change("MODIFIED", node(7))]))
 
     async def tell() -> None:
-        cluster = HttpCluster(api.url, reporter="x", account=Path("/nowhere"))
+        cluster = HttpCluster(Access(api.url), reporter="x")
         async with aclosing(cluster.watch_node("n1")) as watch:
             await anext(watch)
             await anext(watch)

@@ -10,10 +10,14 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from vpccni.agent.settings import Settings
 from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.values import Pod
+from vpccni.kube.access import find_access
 from vpccni.kube.eni_config import Named, eni_config_name
 from vpccni.kube.port import Cluster, EniConfig, KubeError, NodeView
 
@@ -28,27 +32,45 @@ ENI_CONFIG_RETRY = 5.0
 
 
 def configured(environ: Mapping[str, str]) -> bool:
-    """Whether there is an API server to talk to."""
-    return bool(environ.get("KUBERNETES_SERVICE_HOST") or environ.get("CLUSTER_ENDPOINT"))
+    """Whether something says that there is an API server."""
+    return any(environ.get(name) for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "CLUSTER_ENDPOINT"))
 
 
-def endpoint(settings: Settings, environ: Mapping[str, str]) -> str:
-    """The API server's URL: CLUSTER_ENDPOINT, which works before kube-proxy does, or the cluster's own service."""
-    if settings.cluster_endpoint:
-        url = settings.cluster_endpoint
-        return url if "://" in url else f"https://{url}"
-    host = environ["KUBERNETES_SERVICE_HOST"]
-    port = environ.get("KUBERNETES_SERVICE_PORT") or "443"
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+def connect(settings: Settings, environ: Mapping[str, str]) -> Cluster | None:
+    """The API server's client, which sends nothing yet; None if nothing says that there is a cluster.
 
-
-def connect(settings: Settings, environ: Mapping[str, str]) -> Cluster:
-    """The API server's client; sends nothing yet."""
+    Raises vpccni.kube.access.AccessError where what is configured cannot be used.
+    """
+    access = find_access(environ, endpoint=settings.cluster_endpoint)
+    if access is None:
+        return None
     from vpccni.kube.client import HttpCluster  # noqa: PLC0415 -- 7 MB that a node without a cluster need not have
 
-    return HttpCluster(
-        endpoint(settings, environ), reporter=settings.pod_name or settings.node_name or "aws-node"
-    )
+    return HttpCluster(access, reporter=settings.pod_name or settings.node_name or "aws-node")
+
+
+def own_pod(settings: Settings, environ: Mapping[str, str]) -> Pod:
+    """The agent's pod, for events about the agent itself."""
+    access = find_access(environ, endpoint=settings.cluster_endpoint)
+    return Pod("kube-system" if access is None else access.namespace, settings.pod_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of the node, and how old that is."""
+
+    node: NodeView | None
+    """None: nothing was ever heard."""
+    age: float | None
+    """Seconds since the API server last told or confirmed it; it shows itself about once a minute. None: never."""
+    trouble: str = ""
+    """Why it is not followed at this moment; empty: it is."""
+
+    def __str__(self) -> str:
+        if self.age is None:
+            return f"nothing is known of the node: {self.trouble or 'it is being asked for'}"
+        known = f"the node as it was {self.age:.0f} s ago"
+        return f"{known} ({self.trouble})" if self.trouble else known
 
 
 class Kubernetes:
@@ -61,16 +83,27 @@ class Kubernetes:
         *,
         on_node: Callable[[NodeView], None],
         on_eni_config: Callable[[EniConfig | Refusal], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` gives seconds, for the age of what is known."""
         self._settings = settings
         self._cluster = cluster
         self._on_node = on_node
         self._on_eni_config = on_eni_config
+        self._clock = clock
         self._node: NodeView | None = None
+        self._heard: float | None = None
+        self._trouble = ""
         self._named: Named | None = None
         self._resolved: Named | None = None
         self._renamed = asyncio.Event()
         self._told: EniConfig | Refusal | None = None
+
+    def knowledge(self) -> Knowledge:
+        """The node as it is known now, with its age."""
+        return Knowledge(
+            self._node, None if self._heard is None else self._clock() - self._heard, self._trouble
+        )
 
     async def run(self) -> None:
         """For ever; without a cluster it tells that, if it matters, and ends."""
@@ -78,6 +111,7 @@ class Kubernetes:
             why = "no API server is configured" if self._cluster is None else "MY_NODE_NAME is not set"
             if self._cluster is not None:
                 log.error("%s: the node cannot be read", why)
+            self._trouble = why
             self._refuse(why)
             return
         async with asyncio.TaskGroup() as tasks:
@@ -89,26 +123,34 @@ class Kubernetes:
 
     async def _follow_node(self, cluster: Cluster) -> None:
         name = self._settings.node_name
-        clock = asyncio.get_running_loop().time
         pause = FIRST_PAUSE
         while True:
-            began = clock()
+            began = self._clock()
             try:
                 async with contextlib.aclosing(cluster.watch_node(name)) as watch:
                     async for node in watch:
-                        self._take_in(node)
+                        self._hear(node)
             except KubeError as error:
-                log.warning("the node %s cannot be followed: %s; it is tried again", name, error)
+                self._trouble = str(error)
+                log.warning("the node cannot be followed and is tried again: %s", self.knowledge())
                 if self._node is None:
                     self._refuse(f"the node {name} cannot be read: {error}")
-            except Exception:
+            except Exception as error:
                 # whatever the API server says, following must not end
+                self._trouble = repr(error)
                 log.exception("following the node %s failed; it is tried again", name)
-            if clock() - began >= LONGEST_PAUSE:
+            if self._clock() - began >= LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             # a part of it by chance: an API server that comes back is not to be asked by all nodes at once
             await asyncio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 -- spreads nodes
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _hear(self, node: NodeView) -> None:
+        if self._trouble:
+            log.info("the node is followed again; %s", self.knowledge())
+            self._trouble = ""
+        self._heard = self._clock()
+        self._take_in(node)
 
     def _take_in(self, node: NodeView) -> None:
         if node == self._node:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 import time
 import uuid
@@ -19,9 +20,11 @@ from urllib.parse import quote
 
 import httpx2
 
+from vpccni import VERSION
+from vpccni.kube.access import Access, AccessError
 from vpccni.kube.port import CONFLICT, NOT_FOUND, EniConfig, Event, KubeError, NodeView, Taint
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+USER_AGENT = f"amazon-vpc-cni-k8s/{VERSION}"
 TIMEOUT = 5.0
 """Seconds for a call (spec 1.4)."""
 WATCH_SECONDS = 240
@@ -30,12 +33,17 @@ TOKEN_AGE = 60.0
 """Seconds after which the token is read again: kubelet renews the file."""
 CONFLICT_PAUSES = (0.01, 0.05, 0.25)
 """Seconds before each further try of a change that met another's (spec 7.4)."""
+RESUME_PAUSE = 1.0
+"""Seconds between a stream's end and the next one: a load balancer that cuts each at once must not make us spin."""
 CORDONED = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
 CONTROLLER = "aws-node"
 MOST_NOTE = 1024
-"""Characters that the API server takes in an event's note."""
+"""Bytes that the API server takes in an event's note."""
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 UNAUTHORISED = 401
+NO_ANSWER = (httpx2.HTTPError, OSError, ValueError)
+"""OSError: what TLS refuses after the handshake (a certificate that is wanted) reaches us bare. ValueError: no JSON, or a
+line that came only in part."""
 
 Json = dict[str, Any]
 
@@ -76,36 +84,51 @@ class Token(httpx2.Auth):
 
 
 class HttpCluster:
-    """A `Cluster` that is an API server. `url` without a path; `reporter` is the instance that events name."""
+    """A `Cluster` that is an API server; `reporter` is the instance that events name. Sends nothing before it is asked.
 
-    def __init__(self, url: str, *, reporter: str, account: Path = SERVICE_ACCOUNT) -> None:
-        ca = account / "ca.crt"
-        token = account / "token"
+    Raises AccessError where the address, the CA or the certificate cannot be used.
+    """
+
+    def __init__(self, access: Access, *, reporter: str) -> None:
         self._reporter = reporter
-        self._client = httpx2.AsyncClient(
-            base_url=url,
-            auth=Token(token) if token.exists() else None,
-            # an endpoint with a certificate that everyone trusts needs no CA file
-            verify=ssl.create_default_context(cafile=str(ca) if ca.exists() else None),
-            timeout=TIMEOUT,
-            trust_env=False,  # the API server is in the VPC or the cluster: a proxy for the internet is not for it
-        )
+        headers = {"User-Agent": USER_AGENT}
+        if access.token and access.token_file is None:
+            headers["Authorization"] = f"Bearer {access.token}"
+        try:
+            self._client = httpx2.AsyncClient(
+                base_url=access.url,
+                auth=Token(access.token_file) if access.token_file is not None else None,
+                verify=_trust(access),
+                headers=headers,
+                timeout=TIMEOUT,
+                trust_env=False,  # the API server is in the VPC or the cluster: a proxy for the internet is not for it
+            )
+        except httpx2.InvalidURL as error:
+            raise AccessError(f"{access.url!r} is no address of an API server: {error}") from error
 
     async def close(self) -> None:
         """Drop the connections."""
         await self._client.aclose()
+
+    async def version(self) -> str:
+        """What the API server is; that it answers is what is wanted to know."""
+        return str((await self._call("GET", "/version")).get("gitVersion", ""))
 
     async def node(self, name: str) -> NodeView:
         """The node as it is now."""
         return node_view(await self._call("GET", f"/api/v1/nodes/{quote(name, safe='')}"))
 
     async def watch_node(self, name: str) -> AsyncGenerator[NodeView, None]:
-        """The node now and after each change. A stream that breaks after it told something goes on from there."""
+        """The node now, after each change, and as it was where the API server only shows that it is there.
+
+        A stream that breaks after it told something goes on from there.
+        """
         only = {"fieldSelector": f"metadata.name={name}"}
         listed = await self._call("GET", "/api/v1/nodes", params=only)
         if not listed.get("items"):
             raise KubeError(NOT_FOUND, f"there is no node {name}")
-        yield node_view(listed["items"][0])
+        view = node_view(listed["items"][0])
+        yield view
         version = listed["metadata"]["resourceVersion"]
         told = True
         while told:
@@ -121,7 +144,10 @@ class HttpCluster:
                         raise KubeError(NOT_FOUND, f"the node {name} was deleted")
                     version = thing["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
-                        yield node_view(thing)
+                        view = node_view(thing)
+                    yield view
+            if told:
+                await asyncio.sleep(RESUME_PAUSE)
 
     async def eni_config(self, name: str) -> EniConfig | None:
         """An ENIConfig; None if there is none of that name."""
@@ -167,14 +193,14 @@ class HttpCluster:
             body={
                 "apiVersion": "events.k8s.io/v1",
                 "kind": "Event",
-                "metadata": {"namespace": event.namespace, "name": f"{event.pod[:220]}.{uuid.uuid4().hex[:16]}"},
+                "metadata": {"namespace": event.namespace, "name": f"{event.pod[:220].rstrip('-.')}.{uuid.uuid4().hex[:16]}"},
                 "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
                 "reportingController": CONTROLLER,
                 "reportingInstance": self._reporter[:128],
                 "type": "Warning",
                 "reason": event.reason,
                 "action": event.action,
-                "note": event.note[:MOST_NOTE],
+                "note": event.note.encode()[:MOST_NOTE].decode(errors="ignore"),
                 "regarding": {
                     "apiVersion": "v1",
                     "kind": "Pod",
@@ -204,8 +230,7 @@ class HttpCluster:
                     event = json.loads(line)
                     told = True
                     yield event
-        except (httpx2.HTTPError, ValueError) as error:
-            # ValueError: the last line came only in part
+        except NO_ANSWER as error:
             if not told:
                 raise _unanswered(error) from error
 
@@ -220,7 +245,7 @@ class HttpCluster:
             if answer.is_error:
                 _refuse(answer)
             got = answer.json()
-        except (httpx2.HTTPError, ValueError) as error:
+        except NO_ANSWER as error:
             raise _unanswered(error) from error
         if not isinstance(got, dict):
             raise KubeError(None, f"{method} {path} was answered with something that is no object")
@@ -256,4 +281,28 @@ def _refuse(answer: httpx2.Response) -> NoReturn:
 
 
 def _unanswered(error: Exception) -> KubeError:
-    return KubeError(None, f"the API server did not answer: {str(error) or type(error).__name__}")
+    late = isinstance(error, httpx2.TimeoutException)
+    why = "no answer in time" if late else str(error) or type(error).__name__
+    return KubeError(None, f"the API server did not answer: {why}", timed_out=late)
+
+
+def _trust(access: Access) -> ssl.SSLContext:
+    """Whom to believe, and with which certificate to tell who we are."""
+    try:
+        if access.ca is not None and not access.ca.strip():
+            # for OpenSSL's wrapper no text is no choice: it would trust whom the machine trusts
+            raise ValueError("the CA is empty")
+        context = ssl.create_default_context(cadata=access.ca)
+        if access.certificate:
+            # OpenSSL takes a key from a file only; this one is never on a disk
+            held = os.memfd_create("client-certificate")
+            try:
+                os.write(held, access.certificate.encode())
+                context.load_cert_chain(f"/proc/self/fd/{held}")
+            finally:
+                os.close(held)
+    except (ssl.SSLError, ValueError, TypeError) as error:
+        raise AccessError(
+            f"the CA or the client certificate for {access.url} cannot be used: {error}"
+        ) from error
+    return context

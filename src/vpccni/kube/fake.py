@@ -38,6 +38,11 @@ class FakeCluster:
         for watcher in self._watchers:
             watcher.put_nowait(error)
 
+    async def version(self) -> str:
+        """Answers."""
+        self._asked("version")
+        return "v1.0.0-fake"
+
     async def node(self, name: str) -> NodeView:
         """The node as it is now."""
         self._asked(f"node {name}")

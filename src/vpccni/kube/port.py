@@ -7,16 +7,26 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 NOT_FOUND, CONFLICT = 404, 409
+PASSING = frozenset({401, 408, CONFLICT, 429})
+"""401: a token between two renewals, or an API server that does not know its keys yet."""
+SERVER_ERROR = 500
 
 
 class KubeError(Exception):
     """A call came to nothing: HTTP's status and what the API server said."""
 
-    def __init__(self, status: int | None, message: str) -> None:
+    def __init__(self, status: int | None, message: str, *, timed_out: bool = False) -> None:
         super().__init__(message if status is None else f"{status}: {message}")
         self.status = status
         """None: there was no answer, or none that could be read."""
         self.message = message
+        self.timed_out = timed_out
+        """No answer in time, as distinct from a connection that was refused."""
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same call may well succeed later: no answer, too busy, or broken on their side."""
+        return self.status is None or self.status in PASSING or self.status >= SERVER_ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +77,17 @@ class Event:
 class Cluster(Protocol):
     """Asynchronous; every failure is a KubeError."""
 
+    async def version(self) -> str:
+        """The API server's version. Tells by answering that it can be reached and takes our credentials."""
+
     async def node(self, name: str) -> NodeView:
         """The node as it is now."""
 
     def watch_node(self, name: str) -> AsyncGenerator[NodeView, None]:
-        """The node now and after each change. Ends when the API server ends it: then it is begun again."""
+        """The node now, after each change, and now and then unchanged, as a sign of life.
+
+        Ends when the API server ends it: then it is begun again.
+        """
 
     async def eni_config(self, name: str) -> EniConfig | None:
         """An ENIConfig; None if there is none of that name."""
