@@ -12,9 +12,9 @@ from ipaddress import IPv4Address
 
 from vpccni.agent.clock import Clock
 from vpccni.agent.cloud import NodeCloud
-from vpccni.agent.kubernetes import Kubernetes, configured, connect
+from vpccni.agent.kubernetes import Kubernetes, connect, own_pod
 from vpccni.agent.loop import Agent
-from vpccni.agent.max_pods import max_pods
+from vpccni.agent.max_pods import listed_max_pods, max_pods
 from vpccni.agent.onlooker import Onlooker
 from vpccni.agent.pod_annotation import PodAnnotator
 from vpccni.agent.scene import Scene
@@ -24,13 +24,20 @@ from vpccni.aws.errors import Ec2Error
 from vpccni.ipam.limits import InstanceLimits
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Pod, SubnetId, SubnetOffer
+from vpccni.kube.access import AccessError
 from vpccni.kube.events import Events
 from vpccni.kube.port import Cluster, EniConfig, NodeView
 
 log = logging.getLogger(__name__)
 
-NAMESPACE = "kube-system"
-"""Of the agent's own pod (spec 10.2)."""
+
+def _connected(settings: Settings, environ: Mapping[str, str]) -> Cluster | None:
+    """The API server's client, if there is one to be had; the agent serves pods without it."""
+    try:
+        return connect(settings, environ)
+    except AccessError as error:
+        log.error("the API server cannot be used: %s", error)
+        return None
 
 
 class InCluster(Onlooker):
@@ -53,15 +60,16 @@ class InCluster(Onlooker):
         self._agent = agent
         self._cloud = cloud
         self._limits = limits
+        self._listed = listed_max_pods(limits.type)
         self._threads = Threads(1, "kube")
-        self._cluster = cluster or (connect(settings, environ) if configured(environ) else None)
+        self._cluster = cluster or _connected(settings, environ)
         self._annotator: PodAnnotator | None = None
         self._events: Events | None = None
         if self._cluster is not None:
             if settings.annotate_pod_ip:
                 self._annotator = PodAnnotator(self._cluster)
             if settings.pod_name:
-                self._events = Events(self._cluster, Pod(NAMESPACE, settings.pod_name), clock)
+                self._events = Events(self._cluster, own_pod(settings, environ), clock)
         self._follower = Kubernetes(
             settings, self._cluster, on_node=self._on_node, on_eni_config=self._on_eni_config
         )
@@ -96,7 +104,13 @@ class InCluster(Onlooker):
         self._scene.heard("the node in Kubernetes")
         settings = self._settings
         for pool in self._agent.cards.pools:
-            pods = max_pods(node, self._limits, pool.state.kind, custom_networking=settings.custom_networking)
+            pods = max_pods(
+                node,
+                self._limits,
+                pool.state.kind,
+                custom_networking=settings.custom_networking,
+                listed=self._listed,
+            )
             if pods != pool.state.limits.max_pods:
                 log.info("the node may have %d pods", pods)
                 pool.state.limits = replace(pool.state.limits, max_pods=pods)
