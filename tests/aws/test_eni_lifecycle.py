@@ -117,7 +117,7 @@ def test_removal_waits_for_ec2_and_no_longer(ec2: FakeEc2, slept: list[float]) -
     remove_eni(ec2, eni, sleep=slept.append)
     assert ec2.enis == {}
     assert ec2.actions == [LOOK, DETACH, LOOK, LOOK, LOOK, DELETE]
-    assert len(slept) == 2
+    assert len(slept) == 1 + 2, "at first the time that it takes in practice"
     assert sum(slept) < 1
 
 
@@ -165,7 +165,7 @@ def test_an_eni_that_is_in_use_a_moment_longer_than_ec2_says(ec2: FakeEc2, slept
     ec2.fail(DELETE, "InvalidParameterValue", "Network interface is currently in use", times=4)
     remove_eni(ec2, eni, sleep=slept.append)
     assert ec2.enis == {}
-    assert len(slept) == 2 + 4
+    assert len(slept) == 1 + 2 + 4
 
 
 def test_an_eni_that_never_lets_go_ends_in_an_error_after_minutes_not_for_ever(slept: list[float]) -> None:

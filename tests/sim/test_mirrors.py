@@ -40,7 +40,7 @@ def test_the_numbers_are_the_agents() -> None:
     assert looking.SOONEST == reconciler.SOONEST
     assert looking.UNDERSTOOD == loop.UNDERSTOOD
     assert (leaked.EVERY, leaked.FIRST_WITHIN) == (leaked_enis.EVERY, leaked_enis.FIRST_WITHIN)
-    for name in ("FIRST_WAIT", "LONGEST_WAIT", "JITTER", "SHORT", "LONG", "GONE", "PASSING"):
+    for name in ("LETS_GO", "FIRST_WAIT", "LONGEST_WAIT", "JITTER", "SHORT", "LONG", "GONE", "PASSING"):
         assert getattr(eni_steps, name) == getattr(eni_lifecycle, name), name
     assert performing.DEVICE_WAIT == 60.0
 

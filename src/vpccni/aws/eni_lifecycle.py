@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 FIRST_WAIT, LONGEST_WAIT, JITTER = 0.2, 10.0, 0.15
 """Seconds between tries: doubled each time, and up to 15 % more (spec 6.9)."""
+LETS_GO = 2.0
+"""Seconds that an ENI takes to let go of its instance, as seen in practice: to ask sooner is a call for nothing (spec 6.9)."""
 SHORT, LONG = 5, 12
 """Tries: of a call that just was unlucky (6 s in all); of waiting for an ENI that lets go of its instance (70 s)."""
 GONE = frozenset({NO_SUCH_ENI, "InvalidAttachmentID.NotFound"})
@@ -116,6 +118,7 @@ def _detach(ec2: Ec2Port, attachment: str, sleep: Sleep) -> None:
 
 def _await_free(ec2: Ec2Port, eni: EniId, sleep: Sleep) -> None:
     """Return when the ENI is free or gone, or after a minute: then deleting it tells what is wrong."""
+    sleep(LETS_GO * (1 + JITTER * random.random()))  # noqa: S311 -- spreads calls, hides nothing
     for pause in pauses(LONG):
         found = _patiently(lambda: ec2.describe_enis([eni]), sleep)
         if not found or found[0].status == AVAILABLE:

@@ -16,6 +16,7 @@ from vpclab.sim.events import Work
 T = TypeVar("T")
 
 FIRST_WAIT, LONGEST_WAIT, JITTER = 0.2, 10.0, 0.15
+LETS_GO = 2.0
 SHORT, LONG = 5, 12
 GONE = frozenset({NO_SUCH_ENI, "InvalidAttachmentID.NotFound"})
 PASSING = frozenset({Reason.THROTTLED, Reason.EC2_UNREACHABLE})
@@ -72,6 +73,7 @@ def _attach(ec2: NodeEc2, node: str, eni: EniId, action: AttachEni) -> Work[str]
 
 
 def _await_free(ec2: NodeEc2, eni: EniId) -> Work[None]:
+    yield ec2.jittered(LETS_GO, JITTER)
     for pause in _pauses(LONG):
         found = yield from _patiently(lambda: ec2.describe_enis([eni]), ec2)
         if not found or found[0].status is EniStatus.AVAILABLE:
