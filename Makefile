@@ -63,6 +63,9 @@ soak: setup ## churn and faults on a lab of its own, MINUTES=30 SEED=0; nothing 
 bench: setup ## measure, beside a baseline in the same run
 	$(BIN)/python bench/pool.py
 	$(BIN)/python bench/cni_add.py
+	$(BIN)/python bench/datapath.py
+	$(BIN)/python bench/node_scale.py
+	$(BIN)/python bench/day_of_churn.py
 
 clean: ## remove what the targets above made in this tree
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
