@@ -30,7 +30,7 @@ from vpccni.ipam.targets import NodeLimits, WarmTargets
 from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, Eni, EniId
 
 SIP = BlockKind.SECONDARY_IP
-LOOK = "DescribeNetworkInterfaces"
+LOOK, MODIFY = "DescribeNetworkInterfaces", "ModifyNetworkInterfaceAttribute"
 
 
 class Wiring:
@@ -69,11 +69,24 @@ class World:
         self.metadata: tuple[AttachedEni, ...] | ImdsError = ()
         self.metadata_follows()
         self.reconciler = Reconciler(
-            self.agent, self._read, None if imds_only else self.cloud, self.wiring, Threads(1, "test"),
+            self.agent, self.read, None if imds_only else self.cloud, self.wiring, Threads(1, "test"),
             lambda: self.now, self.cloud.whose, may_tag=not imds_only,
         )  # fmt: skip
         self.now += SETTLED + 1
         ec2.actions.clear()
+
+    def alone(self, ipam: Ipam) -> Reconciler:
+        """Of an agent with this pool, and just the primary ENI."""
+
+        async def perform(_: object) -> Outcome:
+            raise AssertionError("nothing is to be done")
+
+        agent = Agent(ipam, {PRIMARY.id: PRIMARY}, Host(), self.disk, perform, lambda: self.now)
+        self.metadata = (AttachedEni(PRIMARY),)
+        return Reconciler(
+            agent, self.read, self.cloud, self.wiring, Threads(1, "test"),
+            lambda: self.now, self.cloud.whose, may_tag=True,
+        )  # fmt: skip
 
     @property
     def ipam(self) -> Ipam:
@@ -82,7 +95,7 @@ class World:
     def metadata_follows(self) -> None:
         self.metadata = self.cloud.enis([AttachedEni(PRIMARY)]).sighting.attached
 
-    def _read(self) -> tuple[AttachedEni, ...]:
+    def read(self) -> tuple[AttachedEni, ...]:
         if isinstance(self.metadata, ImdsError):
             raise self.metadata
         return self.metadata
@@ -108,8 +121,35 @@ def tell(ec2: FakeEc2, what: Callable[[World], Awaitable[None]], *, imds_only: b
 
 def test_a_look_costs_nothing_while_metadata_agrees(ec2: FakeEc2) -> None:
     async def what(world: World) -> None:
+        await world.look()
+        ec2.actions.clear()
         for _ in range(5):
             await world.look()
+        assert ec2.actions == []
+
+    tell(ec2, what)
+
+
+def test_what_ec2_has_not_confirmed_at_the_start_is_asked_about_until_it_does(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        ec2.fail(LOOK, "UnauthorizedOperation", times=2)
+        for _ in range(2):
+            with pytest.raises(Ec2Error):
+                await world.look()
+        assert ec2.actions == [LOOK] * 2
+        await world.look()
+        assert ec2.actions.count(LOOK) == 3
+        await world.look()
+        assert ec2.actions.count(LOOK) == 3, "it is known now"
+
+    tell(ec2, what)
+
+
+def test_a_node_with_its_own_eni_alone_need_not_be_confirmed(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        ipam = Ipam(NodeLimits(3, 5, 100), WarmTargets(warm_ip=1))
+        ipam.add_attached(AttachedEni(PRIMARY), world.now)
+        await world.alone(ipam).look(asked=False)
         assert ec2.actions == []
 
     tell(ec2, what)
@@ -213,6 +253,80 @@ def test_tagging_that_is_denied_is_tried_once_and_harms_nothing(ec2: FakeEc2) ->
     tell(ec2, what)
 
 
+def test_tagging_that_is_throttled_is_tried_again(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        ec2.fail("CreateTags", "RequestLimitExceeded")
+        await world.look(asked=True)
+        await world.look(asked=True)
+        assert ec2.enis[PRIMARY.id].tags == world.cloud.wanted_tags
+
+    tell(ec2, what)
+
+
+def test_an_eni_that_becomes_somebody_elses_keeps_its_pods_and_is_let_go_after_them(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        had = world.pod_on(world.second.id)
+        elsewhere = [a for a in world.ipam.pool.assignments() if a.eni != world.second.id]
+        ec2.enis[world.second.id] = replace(ec2.enis[world.second.id], tags={NO_MANAGE: "true"})
+        for _ in range(3):
+            await world.look(asked=True)
+            world.now += 60
+        assert world.ipam.find(had.key) == had
+        assert world.wiring.down == []
+        assert not world.ipam.pool.eni(world.second.id).usable
+        assert world.ipam.state.limits.unmanaged_enis == 0, "it is counted once"
+        world.ipam.state.provisioning = True
+        world.ipam.state.targets = WarmTargets(warm_ip=1)
+        for assignment in (had, *elsewhere):
+            world.ipam.release(assignment.key, world.now)
+        world.now += 3600
+        assert all(
+            getattr(action, "eni", None) != world.second.id for action in world.ipam.plan(world.now)
+        ), "it is not ours to give back"
+        await world.look()
+        assert not world.ipam.pool.has_eni(world.second.id)
+        assert world.second.id not in world.agent.enis
+        assert world.wiring.down == [world.second.id]
+        limits = world.ipam.state.limits
+        assert (limits.unmanaged_enis, limits.unmanaged_device_indexes) == (1, frozenset({1}))
+        assert world.second.id in ec2.enis
+
+    tell(ec2, what)
+
+
+def test_an_eni_that_becomes_ours_again_serves_pods_again(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        world.pod_on(world.second.id)
+        ours = ec2.enis[world.second.id]
+        ec2.enis[world.second.id] = replace(ours, tags={NO_MANAGE: "true"})
+        await world.look(asked=True)
+        assert not world.ipam.pool.eni(world.second.id).usable
+        ec2.enis[world.second.id] = ours
+        await world.look(asked=True)
+        assert world.ipam.pool.eni(world.second.id).usable
+
+    tell(ec2, what)
+
+
+@pytest.mark.parametrize("made_here", [True, False])
+def test_an_eni_that_was_left_half_made_is_tied_to_the_instance(ec2: FakeEc2, *, made_here: bool) -> None:
+    async def what(world: World) -> None:
+        there = ec2.enis[world.second.id]
+        assert there.attachment is not None
+        ec2.enis[there.id] = replace(
+            there,
+            attachment=replace(there.attachment, tied=False),
+            description=there.description if made_here else "a person's",
+        )
+        ec2.fail(MODIFY, "RequestLimitExceeded")
+        for _ in range(2):
+            await world.look(asked=True)
+        assert (there.attachment.id in ec2.tied) is made_here
+        assert ec2.actions.count(MODIFY) == (2 if made_here else 0)
+
+    tell(ec2, what)
+
+
 def test_ec2_that_does_not_answer_changes_nothing(ec2: FakeEc2) -> None:
     async def what(world: World) -> None:
         had = world.pod_on(world.second.id)
@@ -248,6 +362,28 @@ def test_where_only_metadata_may_be_asked_ec2_is_not(ec2: FakeEc2) -> None:
     tell(ec2, what, imds_only=True)
 
 
+def test_metadata_alone_takes_no_eni_from_its_pods_before_the_kernel_has_lost_it_too(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        had = world.pod_on(world.second.id)
+        assert not isinstance(world.metadata, ImdsError)
+        both, world.metadata = world.metadata, world.metadata[:1]
+        for _ in range(5):
+            await world.look()
+            world.now += 60
+        assert world.ipam.find(had.key) == had
+        assert not world.ipam.pool.eni(world.second.id).usable
+        world.metadata = both
+        await world.look()
+        assert world.ipam.pool.eni(world.second.id).usable
+        world.metadata = both[:1]
+        world.reconciler.device_gone(world.second.id)
+        await world.look()
+        assert world.ipam.find(had.key) is None
+        assert ec2.actions == []
+
+    tell(ec2, what, imds_only=True)
+
+
 def test_an_answer_that_was_overtaken_by_our_own_change_is_not_believed(ec2: FakeEc2) -> None:
     async def what(world: World) -> None:
         seen = world.cloud.enis([AttachedEni(PRIMARY)])
@@ -274,6 +410,35 @@ def test_looking_goes_on_by_itself_and_at_once_when_asked(ec2: FakeEc2) -> None:
         async with asyncio.timeout(10):
             await world.reconciler.seen.wait()
         assert LOOK in ec2.actions
+        task.cancel()
+
+    story(told)
+
+
+def test_nothing_that_goes_wrong_ends_the_looking(ec2: FakeEc2, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vpccni.agent.reconciler.SOONEST", 0.01)
+
+    async def told() -> None:
+        world = World(ec2)
+        failed = asyncio.Event()
+
+        def learn(*_: object) -> None:
+            if not failed.is_set():
+                failed.set()
+                raise ZeroDivisionError
+
+        reconciler = Reconciler(
+            world.agent, world.read, world.cloud, world.wiring, Threads(1, "test"),
+            asyncio.get_running_loop().time, world.cloud.whose, may_tag=False, learn=learn,
+        )  # fmt: skip
+        task = asyncio.create_task(reconciler.run())
+        reconciler.ask()
+        async with asyncio.timeout(20):
+            await failed.wait()
+            while not reconciler.seen.is_set():
+                reconciler.ask()
+                await asyncio.sleep(0.01)
+        assert not task.done()
         task.cancel()
 
     story(told)

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from vpccni.ipam.subnets import CLUSTER, ROLE, choose, excluded, usable
+from vpccni.ipam.subnets import CLUSTER, ROLE, choose, excluded, primary_only, usable
 from vpccni.ipam.values import SubnetId, SubnetOffer
 
 OWN, OTHER = {CLUSTER + "ours": "owned"}, {CLUSTER + "theirs": "shared"}
@@ -70,3 +70,14 @@ def test_the_emptiest_subnet_is_tried_first() -> None:
     assert [o.id for o in offers] == ["tagged", "twin", "primary"]
     assert out == {"shut"}
     assert choose([], primary=SubnetId("primary"), cluster="") == ((), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("tags", "offered"),
+    [({}, True), ({ROLE: "1"}, True), ({ROLE: "0"}, False), ({ROLE: "0", **OWN}, False), (OTHER, True)],
+)
+def test_without_discovery_the_nodes_own_subnet_takes_enis_unless_it_is_shut(
+    tags: dict[str, str], *, offered: bool
+) -> None:
+    offer = SubnetOffer(SubnetId("primary"), IPv4Network("10.0.0.0/24"), 5)
+    assert primary_only((offer, tags)) == ((offer,) if offered else ())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
+from vpccni.aws.tags import description
 from vpccni.aws.values import DescribedEni
 from vpccni.ipam.managed import Keeper, Sight, keeper, role
 from vpccni.ipam.sightings import Sighting
@@ -40,6 +41,8 @@ class NodeEnis:
     others: tuple[Other, ...] = ()
     groups: Mapping[EniId, tuple[str, ...]] = field(default_factory=dict)
     tags: Mapping[EniId, Mapping[str, str]] = field(default_factory=dict)
+    untied: Mapping[EniId, str] = field(default_factory=dict)
+    """Attachments of ENIs that this node's agent made and did not live to tie to the instance: they would outlast it."""
 
     def others_on(self, card: int) -> tuple[Other, ...]:
         """Those that take places on a card."""
@@ -90,11 +93,17 @@ def by_ec2(
             role=role(found.interface_type),
         )
         attached.append(AttachedEni(eni, found.blocks))
+    made_here = description(whose.instance)
     return NodeEnis(
-        Sighting(_in_order(attached), tuple(unknown)),
+        Sighting(_in_order(attached), tuple(unknown), frozenset(other.id for other in others)),
         tuple(others),
         {eni: found.groups for eni, found in ours.items()},
         {eni: found.tags for eni, found in ours.items()},
+        {
+            eni: found.attachment.id
+            for eni, found in ours.items()
+            if found.attachment and not found.attachment.tied and found.description == made_here
+        },
     )
 
 
@@ -106,7 +115,7 @@ def by_metadata(metadata: Iterable[AttachedEni], whose: Whose) -> NodeEnis:
             ours.append(entry)
         else:
             others.append(Other(entry.eni.id, entry.eni.network_card, entry.eni.device_index))
-    return NodeEnis(Sighting(_in_order(ours)), tuple(others))
+    return NodeEnis(Sighting(_in_order(ours), certain=False), tuple(others))
 
 
 def with_metadata(seen: NodeEnis, metadata: Iterable[AttachedEni], here: frozenset[str]) -> NodeEnis:

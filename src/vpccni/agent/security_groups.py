@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -21,6 +21,10 @@ class Groups(Protocol):
     """EC2, as this needs it; blocking; failures are Ec2Error."""
 
     groups: tuple[str, ...]
+
+    @property
+    def made_with(self) -> Mapping[EniId, tuple[str, ...]]:
+        """The groups that ENIs were made with, in this agent's life."""
 
     def set_groups(self, eni: EniId, groups: tuple[str, ...]) -> None:
         """All of an ENI's groups."""
@@ -54,8 +58,9 @@ class SecurityGroups:
         ours = tuple(self._enis())
         self._known = {eni: groups for eni, groups in self._known.items() if eni in ours}
         for eni in ours:
-            # one that EC2 was never asked about was made with the groups of then
-            if self._known.setdefault(eni, before) == frozenset(wanted):
+            # one that EC2 was never asked about has what it was made with; how long ago that was does not matter
+            made = self._cloud.made_with.get(eni)
+            if self._known.setdefault(eni, before if made is None else frozenset(made)) == frozenset(wanted):
                 continue
             try:
                 await self._threads(partial(self._cloud.set_groups, eni, wanted))

@@ -26,6 +26,8 @@ JITTER = 0.25
 ATTEMPTS = 2
 """One lost packet is covered here. Who called knows what is still needed, and backs off."""
 HTTP_OK = 200
+DENIED = "UnauthorizedOperation"
+"""The code of a call that the node's role has no permission for; other refusals of credentials name no action to allow."""
 LEGIBLE = 200
 """Characters of a page that is no answer of EC2's."""
 REPEATABLE = frozenset(
@@ -46,6 +48,7 @@ class Ec2Client:
         timeout: float = 10.0,
         calls: CallLog | None = None,
         budget: CallBudget | None = None,
+        denied: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,6 +57,7 @@ class Ec2Client:
         self._region = region
         self._endpoint_url = endpoint_url
         self._timeout = timeout
+        self._denied = denied
         self._sleep = sleep
         self._clock = clock
         self._made: Any = None
@@ -162,6 +166,8 @@ class Ec2Client:
                 self._budget.accepted(action, now)
             elif failed.refusal.reason is Reason.THROTTLED:
                 self._budget.throttled(action, now)
+        if failed is not None and failed.code == DENIED:
+            self._denied(action)
 
 
 def _typed(

@@ -19,12 +19,14 @@ from vpccni.aws.values import (
     DescribedSubnet,
     EniAttachment,
     NewEni,
+    Tracking,
 )
 from vpccni.ipam.limits import InstanceLimits, from_describe
 from vpccni.ipam.values import Block, BlockKind, EniId, SubnetId
 
 __all__ = ["Ec2", "NewEni"]
 
+TRACKING = ("TcpEstablishedTimeout", "UdpStreamTimeout", "UdpTimeout")
 PAGE = 1000
 """ENIs in one answer (spec 6.9)."""
 
@@ -33,7 +35,8 @@ class Ec2:
     """One region's EC2, as this node's role may call it. Light until the first call, which loads botocore.
 
     Blocking; used in worker threads, whose calls may overlap. `timeout` is what an answer may take, in seconds
-    (HTTP_TIMEOUT). `calls` is counted into, `budget` paced by.
+    (HTTP_TIMEOUT). `calls` is counted into, `budget` paced by; `denied` is told, in the caller's thread, each action that
+    the node's role may not do.
     """
 
     def __init__(
@@ -44,10 +47,17 @@ class Ec2:
         timeout: float = 10.0,
         calls: CallLog | None = None,
         budget: CallBudget | None = None,
+        denied: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = Ec2Client(
-            region, endpoint_url=endpoint_url, timeout=timeout, calls=calls, budget=budget, sleep=sleep
+            region,
+            endpoint_url=endpoint_url,
+            timeout=timeout,
+            calls=calls,
+            budget=budget,
+            denied=denied,
+            sleep=sleep,
         )
 
     @property
@@ -91,6 +101,8 @@ class Ec2:
             "ClientToken": uuid.uuid4().hex,  # one for all attempts: a lost answer leaves no second ENI
             **_first(new.count, new.kind),
         }
+        if new.tracking is not None:
+            said["ConnectionTrackingSpecification"] = _told_tracking(new.tracking)
         if new.tags:
             tags = [{"Key": key, "Value": value} for key, value in sorted(new.tags)]
             said["TagSpecifications"] = [{"ResourceType": "network-interface", "Tags": tags}]
@@ -241,6 +253,7 @@ def _described(item: Mapping[str, Any]) -> DescribedEni:
         interface_type=item.get("InterfaceType", "interface"),
         groups=tuple(group["GroupId"] for group in item.get("Groups", ())),
         tags=_tags(item.get("TagSet", ())),
+        tracking=_tracking(item.get("ConnectionTrackingConfiguration")),
     )
 
 
@@ -253,7 +266,19 @@ def _attachment(item: Mapping[str, Any] | None) -> EniAttachment | None:
         device_index=item.get("DeviceIndex", 0),
         network_card=item.get("NetworkCardIndex", 0),
         status=item.get("Status", ""),
+        tied=item.get("DeleteOnTermination", True),
     )
+
+
+def _tracking(item: Mapping[str, int] | None) -> Tracking | None:
+    """EC2 may answer with an empty element for an ENI that nobody has set anything on."""
+    found = Tracking(*((item or {}).get(name) for name in TRACKING))
+    return None if found == Tracking() else found
+
+
+def _told_tracking(tracking: Tracking) -> dict[str, int]:
+    values = (tracking.tcp_established, tracking.udp_stream, tracking.udp)
+    return {name: value for name, value in zip(TRACKING, values, strict=True) if value is not None}
 
 
 def _by_device(eni: DescribedEni) -> tuple[bool, int, int, str]:

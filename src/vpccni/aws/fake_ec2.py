@@ -52,8 +52,6 @@ class FakeEc2:
         self.subnets = dict(subnets)
         self.subnet_tags: dict[SubnetId, Mapping[str, str]] = {}
         self.enis: dict[EniId, DescribedEni] = {}
-        self.tied: set[str] = set()
-        """Attachments whose ENI goes with the instance."""
         self.actions: list[str] = []
         self.limits = self.instance_limits(instance_type)
         self.actions.clear()
@@ -70,6 +68,11 @@ class FakeEc2:
     def add(self, eni: DescribedEni) -> None:
         """An ENI that is there from the start, for example an instance's primary one."""
         self.enis[eni.id] = eni
+
+    @property
+    def tied(self) -> set[str]:
+        """Attachments whose ENI goes with the instance."""
+        return {eni.attachment.id for eni in self.enis.values() if eni.attachment and eni.attachment.tied}
 
     # --- Ec2Port ----------------------------------------------------------------------------------------------
 
@@ -111,6 +114,7 @@ class FakeEc2:
             description=new.description,
             groups=new.groups,
             tags=dict(new.tags),
+            tracking=new.tracking,
         )
         self.enis[eni.id] = eni
         try:
@@ -141,7 +145,9 @@ class FakeEc2:
         if count > self.limits.max_enis:
             limit = f"Interface count {count} exceeds the limit for {self.limits.type}"
             raise failure(action, "AttachmentLimitExceeded", limit, subject=eni)
-        attachment = EniAttachment(f"eni-attach-{eni[4:]}", instance, device_index, network_card, "attached")
+        attachment = EniAttachment(
+            f"eni-attach-{eni[4:]}", instance, device_index, network_card, "attached", tied=False
+        )
         self.enis[eni] = replace(found, status=IN_USE, attachment=attachment)
         self._end(action, trouble)
         return attachment.id
@@ -150,8 +156,12 @@ class FakeEc2:
         """The ENI goes with the instance. Raises Ec2Error."""
         action = "ModifyNetworkInterfaceAttribute"
         trouble = self._begin(action)
-        self._eni(action, eni)
-        self.tied.add(attachment)
+        found = self._eni(action, eni)
+        if found.attachment is None or found.attachment.id != attachment:
+            raise failure(
+                action, "InvalidAttachmentID.NotFound", f"'{attachment}' does not exist", subject=eni
+            )
+        self.enis[eni] = replace(found, attachment=replace(found.attachment, tied=True))
         self._end(action, trouble)
 
     def detach(self, attachment: str) -> None:

@@ -13,6 +13,15 @@ AVAILABLE = "available"
 
 
 @dataclass(frozen=True, slots=True)
+class Tracking:
+    """Seconds after which security groups forget an idle connection of an ENI; None: as long as EC2 does by default."""
+
+    tcp_established: int | None = None
+    udp_stream: int | None = None
+    udp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewEni:
     """What an ENI is created with (spec 6.9, 6.10): its first blocks come in the same call."""
 
@@ -22,6 +31,8 @@ class NewEni:
     tags: tuple[tuple[str, str], ...]
     count: int
     kind: BlockKind
+    tracking: Tracking | None = None
+    """The primary ENI's, if somebody has set any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,8 @@ class EniAttachment:
     device_index: int
     network_card: int
     status: str
+    tied: bool = True
+    """Whether the ENI goes with the instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,7 @@ class DescribedEni:
     interface_type: str = "interface"
     groups: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    tracking: Tracking | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 Where a fact comes from decides what it may do. EC2's word changes the pool. Instance metadata lags behind EC2 by tens of
 seconds, and says at most that it is worth asking EC2. That something was not seen once proves nothing from either: an ENI
-that is not seen gives pods no more addresses, and is given up when it is not seen again some time later.
+that is not seen gives pods no more addresses, and is given up when it is not seen again some time later; where metadata is
+all that may be asked, only when the kernel has lost its device, too. One that turns out to be somebody else's (its tags were
+changed) keeps the pods that it has.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ class Sighting:
     attached: tuple[AttachedEni, ...]
     unknown: tuple[str, ...] = ()
     """ENIs of ours whose subnet nobody could tell: they are looked at again."""
+    others: frozenset[EniId] = frozenset()
+    """Attached, and not ours to use."""
+    certain: bool = True
+    """False: instance metadata's word, where EC2 may not be asked. That it does not show an ENI is no proof then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +47,17 @@ class Compared:
     """Not seen: they give pods nothing until the next look."""
     gone: tuple[tuple[EniId, tuple[Assignment, ...]], ...] = ()
     """Given up, with the pods that had addresses on them."""
+    disowned: frozenset[EniId] = frozenset()
+    """Somebody else's by now: their pods stay, no others come, and when the last has gone they are let go."""
 
 
 @dataclass(slots=True)
 class Sightings:
-    """What was missing when. One per node."""
+    """What was missing when, and what turned out not to be ours. One per node."""
 
     _missing_since: dict[EniId, float] = field(default_factory=dict)
+    _no_device: set[EniId] = field(default_factory=set)
+    _disowned: frozenset[EniId] = frozenset()
 
     def compare(
         self, cards: Cards, sighting: Sighting, now: float, asked_at: float | None = None
@@ -63,6 +73,7 @@ class Sightings:
         differences: list[tuple[EniId, Differences]] = []
         for eni in held.keys() & seen.keys():
             self._missing_since.pop(eni, None)
+            self._no_device.discard(eni)
             found = reconcile(cards.of_eni(eni), seen[eni])
             if found is not None and found != Differences():
                 differences.append((eni, found))
@@ -74,6 +85,7 @@ class Sightings:
             for eni, view in held.items()
             if eni not in seen
             and eni not in sighting.unknown
+            and eni not in sighting.others
             and not view.eni.is_primary
             and cards.of_eni(eni).state.under_way.told(eni)
         ]
@@ -81,11 +93,34 @@ class Sightings:
             (eni, self._give_up(cards, eni))
             for eni in unseen
             if now >= self._missing_since.setdefault(eni, now) + GONE_AFTER
+            and (sighting.certain or eni in self._no_device)
         )
         missing = frozenset(unseen) - {eni for eni, _ in gone}
         self._missing_since = {eni: at for eni, at in self._missing_since.items() if eni in missing}
-        _doubt(cards, missing)
-        return Compared(tuple(differences), adopt, missing, gone)
+        self._no_device &= missing
+        # of one that we changed since the question the answer may be too old to say whose it is
+        as_before = self._disowned & (everything.keys() - held.keys())
+        self._disowned = as_before | frozenset(held.keys() & sighting.others)
+        for eni in self._disowned:
+            # EC2 has shown it attached: what was half done to it is over, and is not ours to begin again
+            cards.of_eni(eni).state.under_way.settle(eni)
+        self._doubt(cards)
+        return Compared(tuple(differences), adopt, missing, gone, self._disowned)
+
+    def let_go(self, cards: Cards) -> tuple[EniId, ...]:
+        """Take ENIs that are not ours out of the pools once no pod has an address of them, and none cools."""
+        idle = {view.eni.id for pool in cards.pools for view in pool.pool.idle_enis()}
+        going = tuple(
+            eni for eni in sorted(self._disowned & idle) if cards.of_eni(eni).state.under_way.on(eni) is None
+        )
+        for eni in going:
+            ipam = cards.of_eni(eni)
+            ipam.state.full_enis.pop(eni, None)
+            ipam.pool.remove_eni(eni)
+        self._disowned -= set(going)
+        if going:
+            self._doubt(cards)
+        return going
 
     def device_gone(self, cards: Cards, eni: EniId, now: float) -> None:
         """The kernel has lost the ENI's device: no pod may get an address of it until EC2 was asked.
@@ -93,12 +128,21 @@ class Sightings:
         If EC2 does not see it either, that is the second witness.
         """
         self._missing_since[eni] = now - GONE_AFTER
-        _doubt(cards, frozenset(self._missing_since))
+        self._no_device.add(eni)
+        self._doubt(cards)
 
     @property
     def anything_missing(self) -> bool:
         """Whether another look is due soon."""
         return bool(self._missing_since)
+
+    def _doubt(self, cards: Cards) -> None:
+        """None of these gives pods an address, and none is given back to EC2 either."""
+        doubted = frozenset(self._missing_since) | self._disowned
+        for pool in cards.pools:
+            if pool.state.placement.missing != doubted:
+                pool.state.placement.missing = doubted
+                pool.judge_enis()
 
     def _give_up(self, cards: Cards, eni: EniId) -> tuple[Assignment, ...]:
         ipam = cards.of_eni(eni)
@@ -130,6 +174,8 @@ def agrees(cards: Cards, metadata: Iterable[AttachedEni], now: float) -> bool:
         ipam = cards.of_eni(eni)
         if ipam.state.under_way.on(eni) is not None or now < max(ipam.changed_at(eni), view.since) + SETTLED:
             continue
+        if eni in ipam.state.placement.missing:
+            continue  # one that is not seen is asked about anyway, one that is somebody else's may hold what it likes
         # what is only kept for its pods was settled with EC2 before: to ask again would mend nothing
         trusted = ipam.pool.trusted(eni)
         if eni not in told or told[eni] - trusted != frozenset(ipam.blocks(eni)) - trusted:
@@ -146,10 +192,3 @@ def new_to(cards: Cards, metadata: Iterable[AttachedEni], not_ours: frozenset[En
         entry.eni.id not in not_ours and not any(pool.pool.has_eni(entry.eni.id) for pool in cards.pools)
         for entry in metadata
     )
-
-
-def _doubt(cards: Cards, missing: frozenset[EniId]) -> None:
-    for pool in cards.pools:
-        if pool.state.placement.missing != missing:
-            pool.state.placement.missing = missing
-            pool.judge_enis()

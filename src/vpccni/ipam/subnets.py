@@ -28,6 +28,12 @@ def excluded(tags: Mapping[str, str], *, cluster: str) -> bool:
     return role is not None and (role == "0" or not _ours(tags, cluster))
 
 
+def primary_only(described: Described) -> tuple[SubnetOffer, ...]:
+    """The offers with discovery off: the node's own subnet, unless it is tagged 0; none then. Nothing is excluded."""
+    offer, tags = described
+    return () if tags.get(ROLE) == "0" else (offer,)
+
+
 def choose(
     described: Iterable[Described], *, primary: SubnetId, cluster: str
 ) -> tuple[tuple[SubnetOffer, ...], frozenset[SubnetId]]:
