@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +88,33 @@ def test_values_of_every_kind_are_taken() -> None:
     assert settings.log_level is LogLevel.WARN
     assert settings.additional_eni_tags == (("a", "b"), ("team", "net"))
     assert settings.ec2_endpoint == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept", "dropped"),
+    [
+        ({}, [], []),
+        ({"team": "net", "node.k8s.amazonaws.com/x": "1"}, ["team"], ["node.k8s.amazonaws.com/x"]),
+        ({"AWS:x": "1", "a": ""}, ["a"], ["AWS:x"]),
+        ({"": "1", "k" * 128: "1", "k" * 129: "1"}, ["k" * 128], ["", "k" * 129]),
+        ({"a": "v" * 256, "b": "v" * 257}, ["a"], ["b"]),
+        ({f"{n:02}": "" for n in range(48)}, [f"{n:02}" for n in range(46)], ["46", "47"]),
+    ],
+)
+def test_a_tag_that_ec2_or_the_cluster_would_not_have_does_not_cost_the_others(
+    tags: dict[str, str], kept: list[str], dropped: list[str]
+) -> None:
+    settings, bad = parse_settings({"ADDITIONAL_ENI_TAGS": json.dumps(tags)})
+    assert [key for key, _ in settings.additional_eni_tags] == kept
+    assert [b.value for b in bad] == dropped
+    assert all("the tags without it" in str(b) for b in bad)
+
+
+@pytest.mark.parametrize("text", ["xxxx", "[]", '{"a": 1}', '{"a": null}', "[" * 9999])
+def test_additional_tags_that_are_no_map_of_strings_are_none(text: str) -> None:
+    settings, bad = parse_settings({"ADDITIONAL_ENI_TAGS": text})
+    assert settings.additional_eni_tags == ()
+    assert [b.problem for b in bad] == ["is not a JSON object of strings"]
 
 
 NAMES = ["WARM_ENI_TARGET", "MAX_ENI", "POD_MTU", "AWS_VPC_K8S_CNI_CONNMARK", "ADDITIONAL_ENI_TAGS", "HTTP_TIMEOUT",

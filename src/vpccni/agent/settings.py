@@ -30,6 +30,10 @@ NOT_YET = (
 """Switches of the original that this version does not have (README, limits): asked for in vain, and said so."""
 ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
 RESERVED_TAG = "k8s.amazonaws.com"
+LONGEST_TAG_KEY, LONGEST_TAG_VALUE = 128, 256
+"""Characters (EC2's limits on tags)."""
+MOST_TAGS = 46
+"""EC2 takes 50 on an ENI, and four are ours (spec 6.10)."""
 
 
 class RandomizeSnat(enum.Enum):
@@ -221,7 +225,7 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         client_version=r.text("VPC_CNI_VERSION", ""),
         cluster_name=r.text("CLUSTER_NAME", ""),
         cluster_endpoint=r.text("CLUSTER_ENDPOINT", "") or None,
-        additional_eni_tags=r.read("ADDITIONAL_ENI_TAGS", (), _tags, "none"),
+        additional_eni_tags=_tags(r),
         ec2_endpoint=r.text("AWS_EC2_ENDPOINT", "") or None,
         imds_endpoint=r.text("AWS_EC2_METADATA_SERVICE_ENDPOINT", "") or None,
         http_timeout=float(r.read("HTTP_TIMEOUT", 10, _at_least(10))),
@@ -357,16 +361,41 @@ def _one_of(kind: type[E_]) -> Callable[[str], E_]:
     return parse
 
 
-def _tags(text: str) -> tuple[tuple[str, str], ...]:
+def _tags(r: _Reader) -> tuple[tuple[str, str], ...]:
+    """Those that EC2 would take and that are not the cluster's own; the others are reported, one by one (spec 2)."""
+    name = "ADDITIONAL_ENI_TAGS"
+    none: dict[str, str] = {}
+    kept: list[tuple[str, str]] = []
+    for key, value in sorted(r.read(name, none, _texts, "none").items()):
+        if problem := _tag_problem(key, value):
+            r.bad.append(BadSetting(name, key, problem, "the tags without it"))
+        else:
+            kept.append((key, value))
+    for key, _ in kept[MOST_TAGS:]:
+        r.bad.append(BadSetting(name, key, f"is one of more than {MOST_TAGS}", "the tags without it"))
+    return tuple(kept[:MOST_TAGS])
+
+
+def _texts(text: str) -> dict[str, str]:
     if not text:
-        return ()
+        return {}
     try:
-        tags = json.loads(text)
-    except ValueError:
+        texts = json.loads(text)
+    except (ValueError, RecursionError):
         raise ValueError("is not a JSON object of strings") from None
-    if not isinstance(tags, dict) or not all(isinstance(v, str) for v in tags.values()):
+    if not isinstance(texts, dict) or not all(isinstance(v, str) for v in texts.values()):
         raise ValueError("is not a JSON object of strings")
-    reserved = sorted(key for key in tags if RESERVED_TAG in key)
-    if reserved:
-        raise ValueError(f"names reserved keys ({', '.join(reserved)})")
-    return tuple(sorted(tags.items()))
+    return texts
+
+
+def _tag_problem(key: str, value: str) -> str | None:
+    """Why EC2, or the cluster, will not have a tag; one that EC2 refuses would keep every ENI from being made."""
+    if RESERVED_TAG in key:
+        return f"is a reserved key (it has {RESERVED_TAG} in it)"
+    if key.lower().startswith("aws:"):
+        return "is a key of AWS's own"
+    if not 0 < len(key) <= LONGEST_TAG_KEY:
+        return f"is not 1 to {LONGEST_TAG_KEY} characters long"
+    if len(value) > LONGEST_TAG_VALUE:
+        return f"has a value of more than {LONGEST_TAG_VALUE} characters"
+    return None
