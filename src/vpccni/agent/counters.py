@@ -71,7 +71,7 @@ class Counters:
     """Seconds that the loop was late for a timer."""
 
     def startup_took(self, seconds: float, *, with_api_server: bool, failure: str = "") -> None:
-        """From the process's start to serving, or to giving up: api_server_connectivity, node_initialization."""
+        """From the process's start to serving, or to giving up; `with_api_server`: one is configured."""
         key = (not failure, with_api_server, failure)
         self.startup_seconds.setdefault(key, Histogram(PROMETHEUS_DEFAULT)).observe(seconds)
 

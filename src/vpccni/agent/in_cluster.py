@@ -78,6 +78,11 @@ class InCluster(Onlooker):
         self._scene = scene
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def has_api_server(self) -> bool:
+        """Whether one is configured; it need not answer."""
+        return self._cluster is not None
+
     def start(self) -> None:
         """Follow from now on, and be told."""
         if self._settings.annotate_pod_ip and self._cluster is None:

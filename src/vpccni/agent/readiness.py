@@ -29,7 +29,7 @@ from vpccni.ipam.reasons import Reason, Refusal
 
 HANGING = 5.0
 """Seconds of lag from which on the loop counts as stuck: kubelet's probes give up far earlier."""
-AS_IT_SHOULD_BE = frozenset({Reason.POOL_REFILLING, Reason.ALL_COOLING, Reason.TARGET_ZERO})
+AS_IT_SHOULD_BE = frozenset({Reason.POOL_REFILLING, Reason.ALL_COOLING})
 """Reasons that pass by themselves, or are what the settings ask for."""
 
 

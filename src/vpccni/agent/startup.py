@@ -144,6 +144,8 @@ class Startup:
             scene=self.scene, wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
         )  # fmt: skip
         in_cluster = InCluster(self.settings, agent, cloud, limits, self.clock, scene=self.scene)
+        took = time.monotonic() - self.began
+        self.scene.counters.startup_took(took, with_api_server=in_cluster.has_api_server)
         await self._serve(agent, host, duties, in_cluster, seen)
         host.close()
 
@@ -282,7 +284,6 @@ class Startup:
         counters = self.scene.counters
         counters.initialising = 0
         counters.initialisation_took(initialised, success=True)
-        counters.startup_took(time.monotonic() - self.began, with_api_server=False)
 
     async def _serve(
         self, agent: Agent, host: KernelHost, duties: Duties, in_cluster: InCluster, seen: NodeEnis | None

@@ -16,7 +16,6 @@ class Reason(enum.Enum):
     AGENT_STARTING = "AgentStarting"
     POOL_REFILLING = "PoolRefilling"
     ALL_COOLING = "AllCooling"
-    TARGET_ZERO = "TargetZero"
     MAX_PODS = "MaxPods"
     IP_LIMIT = "IpLimit"
     ENI_LIMIT = "EniLimit"
@@ -55,9 +54,6 @@ _ADVICE = {
     Reason.ALL_COOLING: (
         "Every free address was given back less than IP_COOLDOWN_PERIOD ago; one will be free within that time. "
         "Pods that come and go this fast want a larger MINIMUM_IP_TARGET."
-    ),
-    Reason.TARGET_ZERO: (
-        "The warm targets ask for no free address: set WARM_ENI_TARGET, WARM_IP_TARGET or WARM_PREFIX_TARGET above 0."
     ),
     Reason.MAX_PODS: "The pool already holds as many addresses as the node's maximum number of pods.",
     Reason.IP_LIMIT: (

@@ -38,7 +38,10 @@ FAULTS = (
 )
 MOST_FAULTS = 3
 MOST_PODS = 12
-"""On a node: fewer than any type but the smallest can hold, so that what fails does so for another reason."""
+"""On a node, with those on their way and addresses that cool: fewer than any type but the smallest can hold, so that what
+fails does so for another reason."""
+COOLS = 35.0
+"""Seconds after the order to delete a pod in which its address may still cool (spec 6.3: 30)."""
 TELL_EVERY = 30.0
 PING_SECONDS = 5.0
 
@@ -67,6 +70,8 @@ class Soak:
         self._under_way: list[Future[None]] = []
         self._told = _Told()
         self._made = 0
+        self._adding: list[tuple[Future[None], str, int]] = []
+        self._cooling: list[tuple[float, str]] = []
         self._detached: set[str] = set()
         self._nodes: list[str] = []
 
@@ -112,12 +117,19 @@ class Soak:
 
     def _add(self) -> None:
         node = self._draw.choice(self._nodes)
-        running = sum(pod["node"] == node for pod in self._ask("pods"))
-        count = min(self._draw.randint(1, 8), MOST_PODS - running)
+        count = min(self._draw.randint(1, 8), self._room(node))
         names = [f"soak-{self._made + number}" for number in range(count)]
         self._made += max(0, count)
         if names:
-            self._aside(lambda: self._add_now(names, node))
+            self._adding.append((self._aside(lambda: self._add_now(names, node)), node, count))
+
+    def _room(self, node: str) -> int:
+        now = time.monotonic()
+        self._adding = [one for one in self._adding if not one[0].done()]
+        self._cooling = [one for one in self._cooling if one[0] > now]
+        running = sum(bool(pod["node"] == node) for pod in self._ask("pods"))
+        coming = sum(count for _, where, count in self._adding if where == node)
+        return MOST_PODS - running - coming - sum(where == node for _, where in self._cooling)
 
     def _add_now(self, names: list[str], node: str) -> None:
         done = self._ask("pods-add", names=names, namespace="default", node=node, parallel=len(names))
@@ -128,6 +140,7 @@ class Soak:
         pods = self._ask("pods")
         chosen = self._draw.sample(pods, min(len(pods), self._draw.randint(1, 8)))
         if chosen:
+            self._cooling += ((time.monotonic() + COOLS, pod["node"]) for pod in chosen)
             self._aside(lambda: self._delete_now([f"{p['namespace']}/{p['name']}" for p in chosen]))
 
     def _delete_now(self, names: list[str]) -> None:
@@ -229,8 +242,10 @@ class Soak:
             self._say(f"{when}: EC2, kernels and checkpoints agree, after {took:.1f} s")
         return not found
 
-    def _aside(self, what: Callable[[], Any]) -> None:
-        self._under_way.append(self._threads.submit(what))
+    def _aside(self, what: Callable[[], None]) -> Future[None]:
+        future = self._threads.submit(what)
+        self._under_way.append(future)
+        return future
 
     def _ask(self, op: str, **parameters: Any) -> Any:
         return ask(self._state.control, op, **parameters)
