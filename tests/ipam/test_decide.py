@@ -21,6 +21,7 @@ from vpccni.ipam.actions import (
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import AddressHeldError
 from vpccni.ipam.reasons import Reason, Refusal
+from vpccni.ipam.shrinking import SURPLUS_LASTS
 from vpccni.ipam.targets import NodeLimits, WarmTargets
 from vpccni.ipam.under_way import NotUnderWayError
 from vpccni.ipam.values import AttachedEni, Block, BlockKind, Eni, EniId, SubnetId, SubnetOffer
@@ -309,17 +310,17 @@ def test_as_many_addresses_as_the_node_may_have_pods() -> None:
 # --- giving back --------------------------------------------------------------------------------------------------
 
 
-def test_a_surplus_is_given_back_after_it_lasted_half_a_minute() -> None:
+def test_a_surplus_is_given_back_after_it_lasted_two_minutes() -> None:
     node = filled(WarmTargets(warm_ip=2), 4, slots=10)
     start = node.now
     for number in range(1, 4):
         node.ipam.release(key(number), node.now)
     node.now += 30.0  # now they have cooled
     assert plan(node) == ()
-    assert node.ipam.next_event(node.now) == start + 60.0
-    node.now += 29.9
+    assert node.ipam.next_event(node.now) == start + 30.0 + SURPLUS_LASTS
+    node.now += SURPLUS_LASTS - 0.1
     assert plan(node) == ()
-    node.now = start + 60.0
+    node.now = start + 30.0 + SURPLUS_LASTS
     (action,) = plan(node)
     assert isinstance(action, ReleaseAddresses)
     assert len(action.blocks) == 3
@@ -342,7 +343,7 @@ def test_an_eni_that_pods_may_not_use_does_not_pay_for_the_others() -> None:
     node.settle()
     node.add(1)
     node.delete(1)
-    outcomes = node.rest(61.0)
+    outcomes = node.rest(31.0 + SURPLUS_LASTS)
     assert [type(o) for o in outcomes] == [Detached, Released], "nobody is on it, so it goes as a whole"
     assert len(node.ec2.held[node.ec2.attached()[0].eni.id]) == 1
 
@@ -372,7 +373,7 @@ def with_a_surplus(now_idle: float) -> tuple[Node, ReleaseAddresses]:
 
 
 def test_a_release_that_ec2_refused_leaves_all_as_it_was_and_is_tried_later() -> None:
-    node, action = with_a_surplus(30.0)
+    node, action = with_a_surplus(SURPLUS_LASTS)
     fail(node, action, Reason.THROTTLED)
     assert (node.ipam.numbers.total, node.ipam.numbers.free) == (4, 4)
     assert plan(node) == ()
@@ -381,7 +382,7 @@ def test_a_release_that_ec2_refused_leaves_all_as_it_was_and_is_tried_later() ->
 
 
 def test_what_ec2_may_have_taken_back_is_no_pods_until_that_is_known() -> None:
-    node, action = with_a_surplus(30.0)
+    node, action = with_a_surplus(SURPLUS_LASTS)
     node.ec2.perform(action)
     fail(node, action, Reason.EC2_UNREACHABLE, "timed out")
     assert (node.ipam.numbers.total, node.ipam.numbers.free) == (1, 1)
@@ -396,7 +397,7 @@ def test_what_ec2_may_have_taken_back_is_no_pods_until_that_is_known() -> None:
 
 
 def test_what_was_on_its_way_back_and_comes_again_elsewhere_has_got_there() -> None:
-    node, action = with_a_surplus(30.0)
+    node, action = with_a_surplus(SURPLUS_LASTS)
     other = replace(node.ec2.attached()[0].eni, id=EniId("eni-other"), device_index=1, is_primary=False)
     outcome = node.ec2.perform(action)
     node.ipam.add_attached(AttachedEni(other, action.blocks[:2]), node.now)
@@ -406,15 +407,15 @@ def test_what_was_on_its_way_back_and_comes_again_elsewhere_has_got_there() -> N
     assert node.ipam.numbers.total == 3
 
 
-def test_an_eni_goes_when_it_is_a_minute_old_and_not_needed() -> None:
+def test_an_eni_goes_when_it_was_not_needed_for_two_minutes() -> None:
     node = filled(WarmTargets(warm_eni=1), 6)
     assert len(node.ec2.enis) == 3
     for number in range(6):
         node.ipam.release(key(number), node.now)
     node.now += 30.0
     assert plan(node) == ()
-    assert node.ipam.next_event(node.now) == node.now + 30.0
-    node.now += 30.0
+    assert node.ipam.next_event(node.now) == node.now + SURPLUS_LASTS
+    node.now += SURPLUS_LASTS
     (action,) = plan(node)
     assert action == DetachEni(list(node.ec2.enis)[2])
     assert node.ipam.numbers.free == 10
@@ -430,7 +431,9 @@ def test_an_eni_that_may_be_gone_is_not_used_and_its_place_is_waited_for() -> No
     node = filled(WarmTargets(warm_eni=1), 6)
     for number in range(6):
         node.ipam.release(key(number), node.now)
-    node.now += 60.0
+    node.now += 30.0
+    assert plan(node) == ()
+    node.now += SURPLUS_LASTS
     (action,) = plan(node)
     fail(node, action, Reason.EC2_ERROR, "detached, not deleted")
     assert node.ipam.numbers.free == 10
@@ -453,6 +456,8 @@ def test_an_eni_with_a_cooling_address_stays() -> None:
     node.now += 29.0
     assert plan(node) == ()
     node.now += 1.0
+    assert plan(node) == ()
+    node.now += SURPLUS_LASTS
     assert [type(a) for a in plan(node)] == [DetachEni]
 
 
@@ -460,10 +465,14 @@ def test_an_eni_that_goes_takes_its_addresses_along_in_one_call() -> None:
     node = filled(WarmTargets(warm_ip=2), 8)
     for number in range(8):
         node.ipam.release(key(number), node.now)
-    node.now += 100.0
-    actions = plan(node)
-    assert [type(a) for a in actions] == [DetachEni]
-    do(node, *actions)
+    node.now += 30.0
+    assert plan(node) == ()
+    node.now += SURPLUS_LASTS
+    detach, release = plan(node)
+    assert isinstance(detach, DetachEni)
+    assert isinstance(release, ReleaseAddresses)
+    assert release.eni != detach.eni, "what goes with its ENI is not given back before"
+    do(node, detach, release)
     node.rest()
     assert node.shape == (1, 2, 2)
 

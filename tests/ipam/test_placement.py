@@ -112,7 +112,7 @@ def test_an_excluded_eni_keeps_its_pods_gives_no_new_ones_and_returns_what_is_fr
     node.rest(120.0)
     assert [block.network for block in node.ec2.held[primary.id]] == [IPv4Network(f"{old.address}/32")]
     node.ec2.excluded = frozenset()
-    node.now += 5000.0
+    node.now += LOOK_EVERY * 1.25
     node.settle()
     assert node.ipam.pool.eni(primary.id).usable, "an exclusion ends without a restart"
 

@@ -9,6 +9,7 @@ from vpccni.ipam.actions import AssignAddresses, Failed, ReleaseAddresses
 from vpccni.ipam.pool import UnknownEniError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.reconcile import Differences, reconcile
+from vpccni.ipam.shrinking import SURPLUS_LASTS
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId
 
@@ -98,7 +99,7 @@ def test_ec2s_word_settles_what_became_of_a_release() -> None:
     node, _ = warm(3)
     node.ipam.state.targets = WarmTargets(warm_ip=1)
     node.ipam.plan(node.now)
-    node.now += 30.0
+    node.now += SURPLUS_LASTS
     (action,) = node.ipam.plan(node.now)
     assert isinstance(action, ReleaseAddresses)
     node.ipam.apply(Failed(action, Refusal(Reason.EC2_ERROR)), node.now)

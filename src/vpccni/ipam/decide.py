@@ -165,7 +165,7 @@ class Ipam:
         actions += self._begin(self._look_for_subnets(now, wanted=growth.wants_subnets))
         if held_still:
             return tuple(actions)
-        if growth.short > 0 or growth.actions:
+        if growth.lacked:
             self._shrinking.not_over()
         elif not self.state.under_way.growing:
             # one after the other, for a detached ENI's blocks are no surplus any more

@@ -29,6 +29,8 @@ class Growth:
     """What must end before more can be asked for."""
     short: int = 0
     """Blocks still missing; while falling back from prefixes, single addresses."""
+    lacked: bool = False
+    """Whether any were missing before more were asked for. That a /28 is asked for to see if one is free, is no want."""
     wants_subnets: bool = False
     """EC2 must be asked for subnets before an ENI can be attached."""
     resumes: float | None = None
@@ -64,6 +66,7 @@ def grow(state: NodeState, now: float, waiting: int) -> Growth:
     coming = {kind: state.under_way.coming(kind) for kind in BlockKind}
     want = _Want(state, state.kind, state.holdings(waiting).with_blocks(coming[state.kind], state.kind))
     growth.short = want.short
+    growth.lacked = growth.short > 0
     if growth.short > 0 and not _may_grow(state, growth):
         return growth
     if growth.short > 0 and state.placement.unknown:
@@ -78,6 +81,7 @@ def grow(state: NodeState, now: float, waiting: int) -> Growth:
         prefixes = (coming[BlockKind.PREFIX] + asked) * BlockKind.PREFIX.addresses
         held = state.all_holdings(waiting).with_blocks(coming[BlockKind.SECONDARY_IP], BlockKind.SECONDARY_IP)
         singles = _Want(state, BlockKind.SECONDARY_IP, replace(held, total=held.total + prefixes))
+        growth.lacked = singles.short > 0
         without_prefixes, growth.paused = growth.paused, []
         _cover(singles, growth, now)
         growth.paused += without_prefixes

@@ -10,7 +10,7 @@ from vpccni.ipam.values import Eni, EniId, EniRole, SubnetId, SubnetOffer
 
 FRESH = 60.0
 """Seconds for which EC2's word on subnets is good enough to choose one for a new ENI."""
-LOOK_EVERY = 3600.0
+LOOK_EVERY = 21600.0
 """Seconds between looks at the subnets' tags, so that an exclusion is seen, and its end, without a restart."""
 LOOK_JITTER = 0.25
 """The part of that time that is added at most, so that nodes do not ask together."""

@@ -12,7 +12,9 @@ from vpccni.ipam.targets import addresses_short, eni_is_extra, shortage, surplus
 from vpccni.ipam.values import Block, BlockKind, EniRole
 
 SHRINK_EVERY = 30.0
-"""Seconds between two releases, and for which the pool must have been too large (spec 6.7)."""
+"""Seconds between two releases (spec 6.7)."""
+SURPLUS_LASTS = 120.0
+"""Seconds for which something must have been too much before it goes; by a day of churn (docs/ec2-calls.md)."""
 ENI_MINIMUM_LIFE = 60.0
 """Seconds before an ENI may be given back (spec 6.7)."""
 SINGLE = BlockKind.SECONDARY_IP
@@ -25,10 +27,11 @@ class Shrinking:
         self._state = state
         self._released_at = float("-inf")
         self._over_since: float | None = None
+        self._extra_since: float | None = None
 
     def not_over(self) -> None:
         """The pool is short of addresses: what comes after that is a new surplus."""
-        self._over_since = None
+        self._over_since = self._extra_since = None
 
     def again(self, now: float) -> list[Action]:
         """What EC2 may or may not have done."""
@@ -77,7 +80,7 @@ class Shrinking:
             for kind in kinds
         ):
             times.append(self._released_at + SHRINK_EVERY)
-        times.extend(view.since + ENI_MINIMUM_LIFE for view in state.pool.idle_enis() if self._could_go(view))
+        times.extend(self._goes_at(view, now) for view in state.pool.idle_enis() if self._could_go(view))
         return min((at for at in times if at > now), default=None)
 
     def _over(self) -> tuple[BlockKind, int]:
@@ -90,7 +93,7 @@ class Shrinking:
         return state.kind, surplus(state.targets, state.limits, state.holdings(), state.kind)
 
     def _release_due(self, over_since: float) -> float:
-        return max(over_since, self._released_at) + SHRINK_EVERY
+        return max(over_since + SURPLUS_LASTS, self._released_at + SHRINK_EVERY)
 
     def _left_over(self) -> Iterable[tuple[EniView, tuple[BlockKind, ...]]]:
         """ENIs with the kinds of blocks that are of no use on them."""
@@ -111,10 +114,21 @@ class Shrinking:
         """The emptiest first; one at a time, so that what is left is counted anew."""
         if self._state.under_way.detaching:
             return None
-        for view in sorted(self._state.pool.idle_enis(), key=by_fill, reverse=True):
-            if now >= view.since + ENI_MINIMUM_LIFE and self._could_go(view):
-                return view
-        return None
+        idle = sorted(self._state.pool.idle_enis(), key=by_fill, reverse=True)
+        extra = [view for view in idle if self._could_go(view)]
+        if not any(view.usable for view in extra):
+            self._extra_since = None
+        elif self._extra_since is None:
+            self._extra_since = now
+        return next((view for view in extra if now >= self._goes_at(view, now)), None)
+
+    def _goes_at(self, view: EniView, now: float) -> float:
+        """One that pods may not use has nothing to wait for."""
+        youth = view.since + ENI_MINIMUM_LIFE
+        if not view.usable:
+            return youth
+        since = now if self._extra_since is None else self._extra_since
+        return max(youth, since + SURPLUS_LASTS)
 
     def _could_go(self, view: EniView) -> bool:
         state = self._state
