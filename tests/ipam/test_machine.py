@@ -26,7 +26,7 @@ from vpccni.ipam.checkpoint import (
 )
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.restore import restore
+from vpccni.ipam.restore import CONNECTING_TAKES, restore
 from vpccni.ipam.targets import WarmTargets, shortage
 from vpccni.ipam.values import Assignment, BlockKind, Cooling
 
@@ -263,6 +263,9 @@ class IpamMachine(RuleBasedStateMachine):
         restored = restore(self.ipam, self.node.ec2.attached(), checkpoint, lambda a: a.pod not in dead, now)
         assert not restored.lost
         assert not restored.unheld
+        young = {n for n in gone & self.pods.keys() if now < self.pods[n].assigned_at + CONNECTING_TAKES}
+        assert {a.key for a in restored.unwired} == {self.pods[n].key for n in young}
+        gone -= young
         left = {n: a for n, a in self.pods.items() if n not in gone}
         assert {a.key: a for a in restored.kept} == {a.key: a for a in left.values()}
         stale = {a.address for n, a in self.pods.items() if n in gone}

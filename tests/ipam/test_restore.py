@@ -9,7 +9,7 @@ from tests.ipam.model_ec2 import key, pod
 from vpccni.ipam.checkpoint import Checkpoint
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import DuplicateEniError
-from vpccni.ipam.restore import Restored, restore
+from vpccni.ipam.restore import CONNECTING_TAKES, Restored, restore
 from vpccni.ipam.targets import NodeLimits, WarmTargets
 from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, Cooling, Eni, EniId, Pod, SubnetId
 
@@ -25,8 +25,8 @@ def attached(number: int, *blocks: str, subnet: IPv4Network = SUBNET) -> Attache
     return AttachedEni(eni, tuple(Block(IPv4Network(text)) for text in blocks))
 
 
-def was(number: int, address: str, eni: str = "") -> Assignment:
-    return Assignment(key(number), pod(number), IPv4Address(address), EniId(eni), 5.0)
+def was(number: int, address: str, eni: str = "", at: float = 5.0) -> Assignment:
+    return Assignment(key(number), pod(number), IPv4Address(address), EniId(eni), at)
 
 
 def restart(
@@ -49,6 +49,18 @@ def test_pods_keep_their_addresses_on_the_enis_that_hold_them_now() -> None:
     ]
     assert (restored.stale, restored.unheld, restored.lost) == ((), (), ())
     assert ipam.find(key(2)) == restored.kept[1]
+
+
+def test_a_pod_that_is_just_being_connected_keeps_its_address() -> None:
+    made = NOW - CONNECTING_TAKES
+    old, young = was(1, "10.0.0.1", at=made), was(2, "10.0.0.2", at=made + 0.1)
+    nowhere = was(3, "10.0.0.3", at=NOW)
+    ipam, restored = restart(
+        Checkpoint((old, young, nowhere)), attached(0, "10.0.0.1/32", "10.0.0.2/32"), dead=(1, 2, 3)
+    )
+    assert [a.key for a in restored.stale] == [key(1), key(3)]
+    assert [a.key for a in restored.unwired] == [a.key for a in restored.kept] == [key(2)]
+    assert ipam.find(key(2)) is not None
 
 
 def test_the_address_of_a_pod_that_is_gone_cools() -> None:

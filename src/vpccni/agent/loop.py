@@ -270,6 +270,13 @@ class Agent:
         self.kick()
         return tuple((assignment, self.enis.get(assignment.eni)) for assignment in assignments)
 
+    async def take_back(self, assignment: Assignment) -> None:
+        """Free the address of a pod that was never connected, if it is still assigned as it was."""
+        async with self._turns.of(assignment.pod):
+            if assignment in self.cards.find(assignment.key):
+                await self._give_back(assignment, "SetupNSFailed")
+        self.kick()
+
     def status(self) -> bytes:
         """Raise CniError if an ADD could not be served now."""
         now = self._clock()

@@ -37,6 +37,7 @@ from vpccni.agent.scene import Scene
 from vpccni.agent.service import Service
 from vpccni.agent.settings import Settings
 from vpccni.agent.store import Store
+from vpccni.agent.unwired import judge_unwired
 from vpccni.agent.wire import PluginServer
 from vpccni.aws.errors import Ec2Error
 from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_facts
@@ -71,6 +72,7 @@ class Startup:
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="start")
         self.store = Store(settings.checkpoint)
         self.more_stores: list[Store] = []
+        self.unwired: list[Assignment] = []
         self.enis: dict[EniId, Eni] = {}
         self.stop = asyncio.Event()
         self.asked_at = self.clock()
@@ -214,6 +216,7 @@ class Startup:
             restored = restore(ipam, on_card, written, host.alive, now, position=position)
             _tell(restored)
             unheld += restored.unheld
+            self.unwired += restored.unwired
         for assignment in take_in_found(pools.values(), connected, now):
             log.warning(
                 "%s has %s, and no checkpoint tells whose that is: no other pod gets it until its pod is deleted",
@@ -223,12 +226,12 @@ class Startup:
         for card, ipam in pools.items():
             stores[card].snapshot = partial(_snapshot, ipam)
             await self._until("writing the checkpoint", self._threaded(partial(_rewrite, stores[card])))
-        spared = [(a, self.enis[a.eni]) for a in unheld]
+        spared = [(a, self.enis[a.eni]) for a in (*unheld, *self.unwired)]
         live = [
             (a, self.enis[a.eni])
             for ipam in pools.values()
             for a in ipam.pool.assignments()
-            if a not in unheld
+            if a not in unheld and a not in self.unwired
         ]
         for change in await self._until(
             "comparing pods with the host's rules",
@@ -298,6 +301,7 @@ class Startup:
             log.error("what somebody changes on the host is mended at the next start only: %s", error)
         agent.kick()
         readiness = asyncio.create_task(self._write_conflist(agent))
+        judging = asyncio.create_task(judge_unwired(self.unwired, agent, host, self.clock))
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HOUSEKEEPING):
@@ -307,6 +311,7 @@ class Startup:
         self.scene.stopping = True
         self.rpc.stopping()
         readiness.cancel()
+        judging.cancel()
         await self.server.stop()
         await self.rpc.close()
         await host.stop_watching()
@@ -361,6 +366,8 @@ def _tell(restored: Restored) -> None:
         )
     for assignment, why in restored.lost:
         log.error("pod %s loses %s: %s", assignment.pod, assignment.address, why)
+    for assignment in restored.unwired:
+        log.info("pod %s is not connected yet and keeps %s for now", assignment.pod, assignment.address)
     log.info("%d pods keep their addresses", len(restored.kept) + len(restored.unheld))
 
 

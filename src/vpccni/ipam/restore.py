@@ -14,6 +14,9 @@ from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import EniView, NotAssignableError, PoolError
 from vpccni.ipam.values import Assignment, AttachedEni, Block, Cooling
 
+CONNECTING_TAKES = 60.0
+"""Seconds from an assignment in which whoever asked for it may still be connecting the pod; the CNI's callers give up before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -26,6 +29,8 @@ class Restored:
     """Alive, on an address that no ENI was seen to hold; kept on the ENI it was on, else on one of its subnet."""
     lost: tuple[tuple[Assignment, str], ...]
     """Could not be kept, and why."""
+    unwired: tuple[Assignment, ...] = ()
+    """Of those that were kept: without a veth, and so young that it may be on its way."""
 
 
 def restore(
@@ -49,16 +54,21 @@ def restore(
     stale: list[Assignment] = []
     unheld: list[Assignment] = []
     lost: list[tuple[Assignment, str]] = []
+    unwired: list[Assignment] = []
     for written in checkpoint.allocations:
         assignment = _numbered(written, position)
-        if assignment.pod.name and not alive(assignment):
+        seen = ipam.pool.holds(assignment.address)
+        wired = not assignment.pod.name or alive(assignment)
+        if not wired and not (seen and now < assignment.assigned_at + CONNECTING_TAKES):
             stale.append(assignment)
             continue
-        seen = ipam.pool.holds(assignment.address)
         try:
             if not seen:
                 _take_for_held(ipam, assignment)
-            (kept if seen else unheld).append(ipam.pool.restore(assignment))
+            held = ipam.pool.restore(assignment)
+            (kept if seen else unheld).append(held)
+            if not wired:
+                unwired.append(held)
         except PoolError as error:
             lost.append((assignment, str(error)))
     # after the assignments: an address that somebody has does not cool
@@ -66,7 +76,7 @@ def restore(
         ipam.pool.cool(cooling, now)
     for assignment in stale:
         ipam.pool.cool(Cooling(assignment.address, now + ipam.pool.cooldown), now)
-    return Restored(tuple(kept), tuple(stale), tuple(unheld), tuple(lost))
+    return Restored(tuple(kept), tuple(stale), tuple(unheld), tuple(lost), tuple(unwired))
 
 
 def _numbered(assignment: Assignment, position: int) -> Assignment:

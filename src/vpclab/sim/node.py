@@ -18,7 +18,7 @@ from vpccni.ipam.limits import InstanceLimits
 from vpccni.ipam.placement import Placement
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.restore import Restored, restore
+from vpccni.ipam.restore import CONNECTING_TAKES, Restored, restore
 from vpccni.ipam.targets import NodeLimits, WarmTargets
 from vpccni.ipam.under_way import NotUnderWayError
 from vpccni.ipam.values import Assignment, AttachedEni, BlockKind, Cooling, EniId, Pod, SandboxKey
@@ -179,6 +179,7 @@ class SimNode:
         now = self.events.now
         self.restored = restore(self.ipam, attached, checkpoint, lambda a: (a.key, a.address) in alive, now)
         self._compact()
+        self._judging = self.events.after(CONNECTING_TAKES, self._judge_unwired)
         self.up = True
         noted, self._noted_deletions = self._noted_deletions, []
         for key in noted:
@@ -211,6 +212,7 @@ class SimNode:
             self._leak_look.kill()
         if self._alarm is not None:
             self._alarm.cancel()
+        self._judging.cancel()
         waiting, self._waiting = self._waiting, deque()
         for one in waiting:
             if one.timer is not None:
@@ -303,6 +305,11 @@ class SimNode:
         if released is not None:
             until = self.events.now + self.setup.cooldown
             self._note(TakenBack(key, Cooling(released.address, until)))
+
+    def _judge_unwired(self) -> None:
+        for assignment in self.restored.unwired if self.restored else ():
+            if assignment.key not in self.live and self.ipam.find(assignment.key) == assignment:
+                self._delete(assignment.key)
 
     def _note(self, entry: JournalEntry) -> None:
         if self._memory.note(entry):
