@@ -45,6 +45,7 @@ EFFECTS = {
     "ENABLE_BANDWIDTH_PLUGIN": ("true", "bandwidth_plugin"),
     "ANNOTATE_POD_IP": ("true", "annotate_pod_ip"),
     "IP_COOLDOWN_PERIOD": ("5", "cooldown"),
+    "VPC_CNI_SURPLUS_PERIOD": ("5", "surplus_lasts"),
     "DISABLE_POD_V6": ("true", "disable_pod_v6"),
     "NETWORK_POLICY_ENFORCING_MODE": ("strict", "network_policy_mode"),
     "ENABLE_MULTI_NIC": ("true", "multi_nic"),

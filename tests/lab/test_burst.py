@@ -19,7 +19,7 @@ def held(lab: LabUnderTest) -> int:
 
 def test_targets_are_held_exactly_as_the_formulas_say(start_lab: StartLab) -> None:
     # spec 6.7: the total is max(assigned + WARM_IP_TARGET, MINIMUM_IP_TARGET)
-    env = ("WARM_IP_TARGET=2", "MINIMUM_IP_TARGET=10", "IP_COOLDOWN_PERIOD=2")
+    env = ("WARM_IP_TARGET=2", "MINIMUM_IP_TARGET=10", "IP_COOLDOWN_PERIOD=2", "VPC_CNI_SURPLUS_PERIOD=5")
     lab = start_lab("--nodes", "1", *(word for one in env for word in ("--env", one)))
     until_equal(lambda: held(lab), 10)
     lab("pod", "add", "a", "--count", "5")

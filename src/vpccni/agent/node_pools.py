@@ -58,6 +58,7 @@ def node_pools(
             seed=seed,
             placement=placement,
             card=card.index,
+            surplus_lasts=settings.surplus_lasts,
         )
         ipam.state.provisioning = settings.provisioning
         pools[card.index] = ipam

@@ -14,6 +14,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
 
+from vpccni.ipam.shrinking import SURPLUS_LASTS
 from vpccni.ipam.targets import WarmTargets
 from vpccni.linux.layout import RulesLayout
 
@@ -82,6 +83,8 @@ class Settings:
     warm: WarmTargets = field(default_factory=WarmTargets)
     max_enis: int | None = None
     cooldown: float = 30.0
+    surplus_lasts: float = SURPLUS_LASTS
+    """How long something must have been too much before it is given back (VPC_CNI_SURPLUS_PERIOD, not the original's)."""
     external_snat: bool = False
     randomize_snat: RandomizeSnat = RandomizeSnat.PRNG
     exclude_snat_cidrs: tuple[IPv4Network, ...] = ()
@@ -190,6 +193,7 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         warm=_warm_targets(r, prefixes=prefix_delegation),
         max_enis=r.read("MAX_ENI", None, _at_least(1), "the instance type's limit"),
         cooldown=float(r.read("IP_COOLDOWN_PERIOD", 30, _at_least(0))),
+        surplus_lasts=float(r.read("VPC_CNI_SURPLUS_PERIOD", int(plain.surplus_lasts), _at_least(0))),
         external_snat=r.flag("AWS_VPC_K8S_CNI_EXTERNALSNAT", default=plain.external_snat),
         randomize_snat=r.read("AWS_VPC_K8S_CNI_RANDOMIZESNAT", plain.randomize_snat, _one_of(RandomizeSnat)),
         exclude_snat_cidrs=r.cidrs("AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS"),

@@ -29,7 +29,7 @@ from vpccni.ipam.pauses import SUBNET_IS_FULL, Pauses
 from vpccni.ipam.placement import Placement
 from vpccni.ipam.pool import ONLY, AddressHeldError, Pool
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.shrinking import Shrinking
+from vpccni.ipam.shrinking import SURPLUS_LASTS, Shrinking
 from vpccni.ipam.state import NodeState
 from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets, shortage
 from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId, Interface, Pod, SandboxKey
@@ -67,13 +67,17 @@ class Ipam:
         seed: int = 0,
         placement: Placement | None = None,
         card: int = 0,
+        surplus_lasts: float = SURPLUS_LASTS,
     ) -> None:
-        """`kind` is the active mode; `seed` differs from node to node; new ENIs go to the primary's subnet by default."""
+        """`kind` is the active mode; `seed` differs from node to node; new ENIs go to the primary's subnet by default.
+
+        What was too much for `surplus_lasts` seconds is given back.
+        """
         self.pool = Pool(cooldown)
         self.state = NodeState(
             limits, targets, kind, self.pool, Pauses(seed), placement or Placement(seed=seed), card=card
         )
-        self._shrinking = Shrinking(self.state)
+        self._shrinking = Shrinking(self.state, surplus_lasts)
         self._changed_at: dict[EniId, float] = {}
         self.moved: list[Assignment] = []
         """Assignments that turned out to be on another ENI: their rules must follow. The agent takes them out."""

@@ -14,7 +14,8 @@ from vpccni.ipam.values import Block, BlockKind, EniRole
 SHRINK_EVERY = 30.0
 """Seconds between two releases (spec 6.7)."""
 SURPLUS_LASTS = 120.0
-"""Seconds for which something must have been too much before it goes; by a day of churn (docs/ec2-calls.md)."""
+"""Seconds for which something must have been too much before it goes, if nobody says otherwise; by a day of churn
+(docs/ec2-calls.md)."""
 ENI_MINIMUM_LIFE = 60.0
 """Seconds before an ENI may be given back (spec 6.7)."""
 SINGLE = BlockKind.SECONDARY_IP
@@ -23,8 +24,10 @@ SINGLE = BlockKind.SECONDARY_IP
 class Shrinking:
     """Remembers since when the pool is too large."""
 
-    def __init__(self, state: NodeState) -> None:
+    def __init__(self, state: NodeState, lasts: float) -> None:
+        """`lasts`: seconds for which something must have been too much before it goes."""
         self._state = state
+        self._lasts = lasts
         self._released_at = float("-inf")
         self._over_since: float | None = None
         self._extra_since: float | None = None
@@ -93,7 +96,7 @@ class Shrinking:
         return state.kind, surplus(state.targets, state.limits, state.holdings(), state.kind)
 
     def _release_due(self, over_since: float) -> float:
-        return max(over_since + SURPLUS_LASTS, self._released_at + SHRINK_EVERY)
+        return max(over_since + self._lasts, self._released_at + SHRINK_EVERY)
 
     def _left_over(self) -> Iterable[tuple[EniView, tuple[BlockKind, ...]]]:
         """ENIs with the kinds of blocks that are of no use on them."""
@@ -128,7 +131,7 @@ class Shrinking:
         if not view.usable:
             return youth
         since = now if self._extra_since is None else self._extra_since
-        return max(youth, since + SURPLUS_LASTS)
+        return max(youth, since + self._lasts)
 
     def _could_go(self, view: EniView) -> bool:
         state = self._state
