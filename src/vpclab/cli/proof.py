@@ -49,7 +49,11 @@ def soak(name: str, minutes: float, seed: int, settle: float, without: tuple[str
     from vpclab.lab.start import start  # noqa: PLC0415
 
     with signals_are_exits():
-        state = start(LabSettings(name, seed=seed), click.echo) if own else running(name)
+        state = (
+            start(LabSettings(name, seed=seed, instance_type="m5.xlarge"), click.echo)
+            if own
+            else running(name)
+        )
         try:
             held = Soak(state, seed, click.echo, without).run(minutes * 60, settle)
         finally:

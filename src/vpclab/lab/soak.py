@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from vpccni.ipam.limits import known_limits
 from vpclab.lab.client import ask
 from vpclab.lab.evidence import gather, settle
 from vpclab.lab.judge import Finding
@@ -37,11 +38,11 @@ FAULTS = (
     "detach=5-12",
 )
 MOST_FAULTS = 3
-MOST_PODS = 12
-"""On a node, with those on their way and addresses that cool: fewer than any type but the smallest can hold, so that what
+FILLED = 0.8
+"""The part of a node's addresses that is used at most, with those of pods on their way and those that cool, so that what
 fails does so for another reason."""
-COOLS = 35.0
-"""Seconds after the order to delete a pod in which its address may still cool (spec 6.3: 30)."""
+DELETING_TAKES = 5.0
+"""Seconds that may pass between the order to delete a pod and the time from which its address cools."""
 TELL_EVERY = 30.0
 PING_SECONDS = 5.0
 
@@ -54,6 +55,27 @@ class _Told:
     added: int = 0
     deleted: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What a node can take."""
+
+    room: int
+    """Pods, with addresses that cool."""
+    cools: float
+    """Seconds after the order to delete a pod."""
+
+
+def _node(machine: dict[str, Any]) -> _Node:
+    limits = known_limits(machine["type"])
+    if limits is None:
+        raise LabError(
+            f"nobody knows how many addresses {machine['name']} can have, of type {machine['type']}"
+        )
+    addresses = limits.max_enis * limits.slots_per_eni
+    cooldown = float(machine["agent"]["env"].get("IP_COOLDOWN_PERIOD", 30))
+    return _Node(int(FILLED * addresses), cooldown + DELETING_TAKES)
 
 
 class Soak:
@@ -73,7 +95,7 @@ class Soak:
         self._adding: list[tuple[Future[None], str, int]] = []
         self._cooling: list[tuple[float, str]] = []
         self._detached: set[str] = set()
-        self._nodes: list[str] = []
+        self._nodes: dict[str, _Node] = {}
 
     def run(self, seconds: float, settle_seconds: float) -> bool:
         """Churn for so long, then let all come to rest, for so long at most; whether everything agreed then.
@@ -81,7 +103,7 @@ class Soak:
         Raises:
             LabError: the lab went away.
         """
-        self._nodes = [m["name"] for m in self._ask("status")["machines"] if "agent" in m]
+        self._nodes = {m["name"]: _node(m) for m in self._ask("status")["machines"] if "agent" in m}
         began = told_at = time.monotonic()
         try:
             while (now := time.monotonic()) < began + seconds:
@@ -116,7 +138,7 @@ class Soak:
         self._under_way = [one for one in self._under_way if not _over(one)]
 
     def _add(self) -> None:
-        node = self._draw.choice(self._nodes)
+        node = self._draw.choice(list(self._nodes))
         count = min(self._draw.randint(1, 8), self._room(node))
         names = [f"soak-{self._made + number}" for number in range(count)]
         self._made += max(0, count)
@@ -129,7 +151,7 @@ class Soak:
         self._cooling = [one for one in self._cooling if one[0] > now]
         running = sum(bool(pod["node"] == node) for pod in self._ask("pods"))
         coming = sum(count for _, where, count in self._adding if where == node)
-        return MOST_PODS - running - coming - sum(where == node for _, where in self._cooling)
+        return self._nodes[node].room - running - coming - sum(where == node for _, where in self._cooling)
 
     def _add_now(self, names: list[str], node: str) -> None:
         done = self._ask("pods-add", names=names, namespace="default", node=node, parallel=len(names))
@@ -140,7 +162,8 @@ class Soak:
         pods = self._ask("pods")
         chosen = self._draw.sample(pods, min(len(pods), self._draw.randint(1, 8)))
         if chosen:
-            self._cooling += ((time.monotonic() + COOLS, pod["node"]) for pod in chosen)
+            now = time.monotonic()
+            self._cooling += ((now + self._nodes[pod["node"]].cools, pod["node"]) for pod in chosen)
             self._aside(lambda: self._delete_now([f"{p['namespace']}/{p['name']}" for p in chosen]))
 
     def _delete_now(self, names: list[str]) -> None:
@@ -155,7 +178,7 @@ class Soak:
         )
 
     def _kill_agent(self) -> None:
-        node, pause = self._draw.choice(self._nodes), self._draw.uniform(0, 2)
+        node, pause = self._draw.choice(list(self._nodes)), self._draw.uniform(0, 2)
 
         def kill() -> None:
             self._ask("agent-kill", node=node, signal=int(signal.SIGKILL), start=False)
@@ -165,7 +188,7 @@ class Soak:
         self._aside(kill)
 
     def _restart_agent(self) -> None:
-        node = self._draw.choice(self._nodes)
+        node = self._draw.choice(list(self._nodes))
         self._aside(lambda: self._ask("agent-kill", node=node, signal=int(signal.SIGTERM), start=True))
 
     def _fault(self) -> None:
@@ -178,7 +201,7 @@ class Soak:
             self._ask("fault-clear", ids=[self._draw.choice(on)])
 
     def _behind(self) -> None:
-        node = self._draw.choice(self._nodes)
+        node = self._draw.choice(list(self._nodes))
         what = self._draw.choice(("unassign", "unassign", "assign", "detach", "delete"))
         try:
             done = self._ask("behind", node=node, what=what, eni=None, addresses=[], count=1)["done"]

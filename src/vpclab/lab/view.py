@@ -97,9 +97,10 @@ def machine_view(region: Region, machine: Machine) -> dict[str, Any]:
 
 
 def agent_view(node: Node) -> Mapping[str, Any]:
-    """Whether a node's agent runs, is kept running, and how it last ended."""
+    """Whether a node's agent runs, is kept running, how it last ended, and the environment of its next start."""
     agent = node.agent
-    return {"pid": agent.pid, "wanted": agent.wanted, "starts": agent.starts, "lastEnd": agent.last_end}
+    return {"pid": agent.pid, "wanted": agent.wanted, "starts": agent.starts, "lastEnd": agent.last_end,
+            "env": dict(agent.env)}  # fmt: skip
 
 
 def _eni_view(eni: NetworkInterface) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class AgentProcess:
         self.failures = 0
         self._keeper = asyncio.get_running_loop().create_task(self._keep(self._unwanted))
 
+    @property
+    def env(self) -> Mapping[str, str]:
+        """What the agent is started with."""
+        return self._env
+
     def change_environment(self, changes: Mapping[str, str | None]) -> None:
         """Other variables (None: not that one) from its next start on."""
         merged = {**self._env, **changes}
