@@ -1,0 +1,3 @@
+from vpccni.cli.main import main
+
+main()

@@ -1,0 +1,58 @@
+"""What the commands share: the group, the options, errors as sentences."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from vpccni.cli.errors import CliError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+OUTPUT = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print."
+)
+NO_EC2 = click.option("--no-ec2", is_flag=True, help="Ask EC2 nothing.")
+EC2 = click.option("--ec2-endpoint", "ec2", metavar="URL", help="EC2's, if not the agent's or the region's.")
+IMDS = click.option(
+    "--imds-endpoint", "imds", metavar="URL", help="The metadata service's, if not the usual."
+)
+RUN_DIR = click.option(
+    "--run-dir", default="/var/run/aws-node", show_default=True, help="Where the agent's sockets are."
+)
+TROUBLE = 2
+"""Exit status when the command could not do its work; 1 is an answer."""
+
+
+class _TroubleError(click.ClickException):
+    exit_code = TROUBLE
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Look at this node's pod network: what is wrong with it, and which way packets go."""
+
+
+def plain_errors(function: Callable[P, T]) -> Callable[P, T]:
+    """What went wrong is a sentence on standard error and exit status 2."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            if os.geteuid() != 0:
+                raise CliError("the kernel's tables and the agent's files are root's: run this as root")
+            return function(*args, **kwargs)
+        except (CliError, OSError) as error:
+            raise _TroubleError(str(error)) from None
+
+    return guarded
+
+
+def show(found: Any, output: str, text: Callable[[Any], str]) -> None:
+    """Print an answer as it was asked for."""
+    click.echo(json.dumps(found, indent=2) if output == "json" else text(found))

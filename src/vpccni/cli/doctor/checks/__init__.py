@@ -1,0 +1,1 @@
+"""The checks: pure judgements over the facts, a subject a file."""

@@ -1,0 +1,1 @@
+"""Gathers the facts, thinly: files, sockets and commands in, values out."""
