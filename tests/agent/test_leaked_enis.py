@@ -7,6 +7,7 @@ from vpccni.agent.leaked_enis import clean_up
 from vpccni.aws.fake_ec2 import FakeEc2
 from vpccni.aws.tags import CREATED_AT, eni_tags
 from vpccni.aws.values import AVAILABLE, DescribedEni
+from vpccni.ipam.leaks import Maker
 from vpccni.ipam.values import EniId
 
 NOW = 1_800_000_000.0
@@ -33,6 +34,14 @@ def test_what_a_node_left_behind_goes_and_nothing_else() -> None:
     assert clean_up(cloud(ec2), "study", lambda: NOW + 300.0) == ("young", "undated"), (
         "it was dated, and has aged"
     )
+
+
+def test_after_a_restart_what_the_agent_before_was_making_goes_at_the_first_look() -> None:
+    ec2 = FakeEc2(CIDRS)
+    ec2.add(stray("half", NOW - 60))
+    ec2.add(stray("on-its-way", NOW - 5))
+    assert clean_up(cloud(ec2), "study", lambda: NOW, Maker("i-9", NOW - 30)) == ("half",)
+    assert set(ec2.enis) == {"on-its-way"}
 
 
 def test_one_that_cannot_be_deleted_does_not_keep_the_others() -> None:

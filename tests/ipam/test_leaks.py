@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from vpccni.ipam.leaks import CLUSTER, CREATED_AT, OLD_ENOUGH, Stray, Verdict, dated, judge
+from vpccni.ipam.leaks import CLUSTER, CREATED_AT, OLD_ENOUGH, Maker, Stray, Verdict, dated, judge
 from vpccni.ipam.managed import INSTANCE
 from vpccni.ipam.values import EniId
 
@@ -18,6 +18,18 @@ def verdict(stray: Stray, *, cluster: str = "ours", now: float = NOW) -> Verdict
 def test_an_old_eni_of_ours_that_is_attached_to_nothing_goes() -> None:
     assert verdict(STRAY) is Verdict.DELETE
     assert verdict(STRAY, now=NOW - 1) is Verdict.LEAVE, "it may be on its way"
+
+
+def test_what_an_earlier_agent_of_the_same_node_left_behind_goes_at_once() -> None:
+    made = replace(STRAY, tags={**TAGS, **dict(dated(NOW - 20))})
+
+    def judged_by(instance: str, since: float) -> Verdict:
+        return judge(made, cluster="ours", now=NOW, maker=Maker(instance, since))
+
+    assert judged_by("i-1", NOW - 10) is Verdict.DELETE
+    assert judged_by("i-1", NOW - 19.5) is Verdict.LEAVE, "perhaps of its first second"
+    assert judged_by("i-1", NOW - 30) is Verdict.LEAVE, "its own, on its way"
+    assert judged_by("i-2", NOW - 10) is Verdict.LEAVE, "another node's may be on its way"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from vpccni.agent.security_groups import SecurityGroups
 from vpccni.agent.settings import Settings
 from vpccni.agent.threads import Threads
 from vpccni.aws.imds import Imds, NodeFacts, attached_enis, node_facts
+from vpccni.ipam.leaks import Maker
 from vpccni.ipam.reconcile import Differences
 from vpccni.ipam.sightings import Compared
 from vpccni.linux.link_watch import LinkWatch
@@ -34,7 +35,7 @@ FACTS_EVERY = 30.0
 
 
 class Duties:
-    """One node's. `changed` is told of new facts, and raises OSError if the host did not take them."""
+    """One node's. `changed` is told of new facts, and raises OSError if the host did not take them; `born`: when the agent began."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Duties:
         wiring: EniWiring,
         clock: Clock,
         changed: Callable[[NodeFacts], Awaitable[None]],
+        born: float,
     ) -> None:
         self._settings = settings
         self._agent = agent
@@ -57,6 +59,7 @@ class Duties:
         self._clock = clock
         self._scene = scene
         self._changed = changed
+        self._maker = Maker(facts.instance_id, born)
         self._threads = Threads(2, "duty")
         self._tasks: list[asyncio.Task[None]] = []
         self.reconciler = Reconciler(
@@ -145,4 +148,4 @@ class Duties:
 
     async def _clean_up(self) -> None:
         cluster = self._settings.cluster_name
-        await self._threads(lambda: clean_up(self._cloud, cluster, self._clock))
+        await self._threads(lambda: clean_up(self._cloud, cluster, self._clock, self._maker))

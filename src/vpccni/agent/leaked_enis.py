@@ -8,7 +8,7 @@ from typing import Protocol
 
 from vpccni.aws.errors import Ec2Error
 from vpccni.aws.values import DescribedEni
-from vpccni.ipam.leaks import Stray, Verdict, dated, judge
+from vpccni.ipam.leaks import Maker, Stray, Verdict, dated, judge
 from vpccni.ipam.values import EniId
 
 log = logging.getLogger(__name__)
@@ -31,14 +31,15 @@ class Strays(Protocol):
         """Delete; one that is gone is fine."""
 
 
-def clean_up(cloud: Strays, cluster: str, clock: Callable[[], float]) -> tuple[EniId, ...]:
+def clean_up(
+    cloud: Strays, cluster: str, clock: Callable[[], float], maker: Maker | None = None
+) -> tuple[EniId, ...]:
     """One look; what was deleted. One that cannot be deleted does not keep the others. Raises Ec2Error of the look."""
     deleted: list[EniId] = []
     for found in cloud.strays():
         now = clock()
-        verdict = judge(
-            Stray(found.id, found.status, found.description, found.tags), cluster=cluster, now=now
-        )
+        stray = Stray(found.id, found.status, found.description, found.tags)
+        verdict = judge(stray, cluster=cluster, now=now, maker=maker)
         try:
             if verdict is Verdict.DELETE:
                 cloud.delete_eni(found.id)

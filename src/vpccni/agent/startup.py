@@ -75,7 +75,7 @@ class Startup:
         self.unwired: list[Assignment] = []
         self.enis: dict[EniId, Eni] = {}
         self.stop = asyncio.Event()
-        self.asked_at = self.clock()
+        self.asked_at = self.born = self.clock()
         self.began = time.monotonic()
         self.scene = Scene(settings, self.clock, phase=lambda: self.service.phase)
         self.observing = Observing(self.scene)
@@ -144,6 +144,7 @@ class Startup:
         duties = Duties(
             self.settings, agent, cloud, imds, facts,
             scene=self.scene, wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
+            born=self.born,
         )  # fmt: skip
         in_cluster = InCluster(self.settings, agent, cloud, limits, self.clock, scene=self.scene)
         took = time.monotonic() - self.began

@@ -19,6 +19,8 @@ CLUSTER = "cluster.k8s.amazonaws.com/name"
 DESCRIPTION = "aws-K8S-"
 OLD_ENOUGH = 300.0
 """Seconds that an ENI may be on its way to an instance (spec 6.9)."""
+TELLS = 1.0
+"""Seconds that the tag of an ENI's time cannot tell apart."""
 
 
 class Verdict(enum.Enum):
@@ -40,8 +42,18 @@ class Stray:
     tags: Mapping[str, str]
 
 
-def judge(stray: Stray, *, cluster: str, now: float) -> Verdict:
-    """Only what one of our agents made for this cluster, and long enough ago, is deleted.
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """The agent that judges: it knows of itself that it is making none of what was made before it began."""
+
+    instance: str
+    since: float
+    """When it began; seconds since 1970."""
+
+
+def judge(stray: Stray, *, cluster: str, now: float, maker: Maker | None = None) -> Verdict:
+    """Only what one of our agents made for this cluster, and long enough ago, is deleted; of `maker`'s own, whatever an
+    earlier agent of that node left behind.
 
     The original deletes an ENI at once whose time cannot be read (spec 11.4 number 35); here such a time counts as none.
     """
@@ -52,7 +64,8 @@ def judge(stray: Stray, *, cluster: str, now: float) -> Verdict:
     made = _time(stray.tags.get(CREATED_AT, ""))
     if made is None or made > now + OLD_ENOUGH:  # from the future: a clock was wrong, perhaps ours
         return Verdict.DATE
-    return Verdict.DELETE if now - made >= OLD_ENOUGH else Verdict.LEAVE
+    abandoned = maker is not None and stray.tags[INSTANCE] == maker.instance and made + TELLS <= maker.since
+    return Verdict.DELETE if abandoned or now - made >= OLD_ENOUGH else Verdict.LEAVE
 
 
 def dated(now: float) -> tuple[tuple[str, str], ...]:

@@ -32,7 +32,11 @@ def check(name: str, output: str, wait: float) -> None:
 @click.option("--minutes", type=click.FloatRange(0.1), default=30.0, show_default=True, help="How long.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which story of churn and faults.")
 @click.option(
-    "--settle", type=click.FloatRange(1), default=180.0, show_default=True, help="Seconds, at the end."
+    "--settle",
+    type=click.FloatRange(1),
+    default=360.0,
+    show_default=True,
+    help="Seconds at most, at the end.",
 )
 @click.option(
     "--without",

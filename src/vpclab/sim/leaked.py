@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from vpccni.ipam.leaks import Stray, Verdict, dated, judge
+from vpccni.ipam.leaks import Maker, Stray, Verdict, dated, judge
 from vpccni.ipam.managed import INSTANCE
 from vpccni.ipam.values import EniId
 from vpclab.region import Query
@@ -16,29 +16,29 @@ EVERY, FIRST_WITHIN = 3600.0, 300.0
 """Seconds between looks, and within which the first is, at each node's own moment."""
 
 
-def look_for_leaked(ec2: NodeEc2, vpc: str, seed: int) -> Work[None]:
+def look_for_leaked(ec2: NodeEc2, vpc: str, seed: int, maker: Maker) -> Work[None]:
     """For ever."""
     yield random.Random(f"leaked {seed}").uniform(0, FIRST_WITHIN)  # noqa: S311 -- each node's own moment
     while True:
-        yield from _look(ec2, vpc)
+        yield from _look(ec2, vpc, maker)
         yield EVERY
 
 
-def _look(ec2: NodeEc2, vpc: str) -> Work[None]:
+def _look(ec2: NodeEc2, vpc: str, maker: Maker) -> Work[None]:
     query = Query(
         filters={"status": ("available",), "vpc-id": (vpc,), "tag-key": (INSTANCE,)}, max_results=1000
     )
     try:
         found = yield from ec2.describe_enis_by(query)
         for seen in found:
-            yield from _deal_with(ec2, seen)
+            yield from _deal_with(ec2, seen, maker)
     except CallError:
         return  # another node may have been faster; the next look is in an hour
 
 
-def _deal_with(ec2: NodeEc2, seen: NetworkInterface) -> Work[None]:
+def _deal_with(ec2: NodeEc2, seen: NetworkInterface, maker: Maker) -> Work[None]:
     stray = Stray(EniId(seen.id), seen.status.value, seen.description, seen.tags)
-    verdict = judge(stray, cluster="", now=ec2.now)
+    verdict = judge(stray, cluster="", now=ec2.now, maker=maker)
     if verdict is Verdict.DELETE:
         yield from ec2.delete_eni(stray.id)
     elif verdict is Verdict.DATE:

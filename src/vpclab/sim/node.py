@@ -14,6 +14,7 @@ from functools import partial
 from vpccni.ipam.actions import Action, Failed, Outcome
 from vpccni.ipam.checkpoint import Checkpoint, Given, JournalEntry, TakenBack
 from vpccni.ipam.decide import Ipam
+from vpccni.ipam.leaks import Maker
 from vpccni.ipam.limits import InstanceLimits
 from vpccni.ipam.placement import Placement
 from vpccni.ipam.pool import PoolError
@@ -185,7 +186,8 @@ class SimNode:
         for key in noted:
             self._delete(key)
         if self.setup.looks_for_leaked:
-            work = look_for_leaked(self.ec2, self.instance.vpc_id, self._seed)
+            maker = Maker(self.instance.id, self.events.now)
+            work = look_for_leaked(self.ec2, self.instance.vpc_id, self._seed, maker)
             self._leak_look = self.events.start(work)
         early, self._early = self._early, []
         for key, pod, answer in early:
