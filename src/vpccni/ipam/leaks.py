@@ -52,9 +52,9 @@ class Maker:
 
 
 def judge(stray: Stray, *, cluster: str, now: float, maker: Maker | None = None) -> Verdict:
-    """Only what one of our agents made for this cluster, and long enough ago, is deleted; of `maker`'s own, whatever an
-    earlier agent of that node left behind.
+    """Only what one of our agents made for this cluster, and long enough ago, is deleted.
 
+    `maker` need not wait so long for what an earlier agent of its own node left behind.
     The original deletes an ENI at once whose time cannot be read (spec 11.4 number 35); here such a time counts as none.
     """
     if stray.status != "available" or INSTANCE not in stray.tags:
