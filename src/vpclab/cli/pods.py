@@ -1,4 +1,4 @@
-"""Pods: one or many at once, and whether they reach each other."""
+"""Pods: one or many at once, whether they reach each other, and which way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vpclab.cli.base import NAME, OUTPUT, ask, main, plain_errors, show
-from vpclab.lab.state import LabError
+from vpclab.lab.state import LabError, running
 
 PARALLEL = click.option(
     "--parallel", type=click.IntRange(1, 1000), help="How many at once; all if not given."
@@ -141,3 +141,33 @@ def ping(name: str, output: str, wait: float, *, every: bool) -> None:
     done = ask(name, "ping", every=every, wait=wait)
     show(done, output, pings_text)
     sys.exit(1 if done["unanswered"] else 0)
+
+
+@main.command()
+@NAME
+@OUTPUT
+@click.argument("source", metavar="POD|NODE")
+@click.argument("destination", metavar="DESTINATION[:PORT]")
+@click.option(
+    "--protocol",
+    type=click.Choice(["tcp", "udp", "icmp"]),
+    help="tcp where a port is given, icmp where none is, if not given.",
+)
+@click.option("--send", is_flag=True, help="Send the packet, and look for it at every step.")
+@plain_errors
+def trace(name: str, output: str, source: str, destination: str, protocol: str | None, *, send: bool) -> None:
+    """Tell the way of a packet step by step, as vpc-cni trace does on its node.
+
+    Exit status 1 if it does not arrive, with --send if it was not seen where it should have been.
+    """
+    from vpccni.cli.trace.steps import Outcome, to_text  # noqa: PLC0415 -- commands load what they need
+    from vpclab.demo import follow  # noqa: PLC0415
+    from vpclab.demo.eyes import Eyes  # noqa: PLC0415
+
+    eyes = Eyes(running(name))
+    found = follow.trace(eyes, source, destination, protocol)
+    if send:
+        found = follow.sent_along(eyes, found)
+    said = f"\nIt was sent: {found['answer']}." if send else ""
+    show(found, output, lambda plain: to_text(plain) + said)
+    sys.exit(1 if found["outcome"] == Outcome.LOST.value or not follow.held(found) else 0)

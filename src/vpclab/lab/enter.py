@@ -84,6 +84,8 @@ def _become(command: Sequence[str]) -> None:
     try:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)  # Python ignores them, and what is ignored stays so
+        # vpc-cni and vpc-lab are there, wherever they were installed
+        os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{Path(sys.executable).parent}"
         os.execvp(command[0], list(command))  # noqa: S606 -- a person's own command
     except FileNotFoundError:
         sys.stderr.write(f"vpc-lab exec: {command[0]}: command not found\n")

@@ -94,7 +94,7 @@ def _eni(item: Mapping[str, Any], cidrs: Mapping[str, IPv4Network]) -> NodeEni:
     held = item.get("PrivateIpAddresses", ())
     primary = IPv4Address(item["PrivateIpAddress"])
     others = [IPv4Network(each["PrivateIpAddress"]) for each in held if not each.get("Primary")]
-    prefixes = [IPv4Network(each["Ipv4Prefix"]) for each in item.get("Ipv4Prefixes", ())]
+    prefixes = _prefixes(item)
     return NodeEni(
         id=item["NetworkInterfaceId"],
         mac=item.get("MacAddress", ""),
@@ -113,6 +113,10 @@ def _eni(item: Mapping[str, Any], cidrs: Mapping[str, IPv4Network]) -> NodeEni:
     )
 
 
+def _prefixes(item: Mapping[str, Any]) -> list[IPv4Network]:
+    return [IPv4Network(each["Ipv4Prefix"]) for each in item.get("Ipv4Prefixes", ())]
+
+
 def _far(questions: Questions, node: NodeFacts, destination: IPv4Address) -> FarEni | None:
     in_vpc = by("vpc-id", node.vpc_id)
     items = questions.all(
@@ -120,13 +124,9 @@ def _far(questions: Questions, node: NodeFacts, destination: IPv4Address) -> Far
         "NetworkInterfaces",
         Filters=[in_vpc, by("addresses.private-ip-address", str(destination))],
     )
-    if not items:  # it may be of a prefix, which no filter finds by an address in it
-        network = IPv4Network((int(destination) & ~0xF, 28))
-        items = questions.all(
-            "DescribeNetworkInterfaces",
-            "NetworkInterfaces",
-            Filters=[in_vpc, by("ipv4-prefix.ipv4-prefix", str(network))],
-        )
+    if not items:  # it may be of a prefix, and no documented filter finds one of those
+        everyone = questions.all("DescribeNetworkInterfaces", "NetworkInterfaces", Filters=[in_vpc])
+        items = [item for item in everyone if any(destination in prefix for prefix in _prefixes(item))]
     if not items:
         return None
     item = items[0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.cli.cloud.values import FarEni, GroupRule, NodeEni, Vpc, VpcTable
 from vpccni.cli.netfilter.packet import Packet
-from vpccni.cli.trace.steps import Capture, Outcome, Stage, Step
+from vpccni.cli.trace.steps import INTERNET, VPC, Capture, Outcome, Stage, Step
 from vpccni.cli.unknown import Unknown
 
 LINK_LOCAL = IPv4Network("169.254.0.0/16")
@@ -83,7 +83,7 @@ def _by_target(vpc: Vpc, eni: NodeEni, packet: Packet, target: str, why: str) ->
                 text = f"the internet gateway throws it away: {packet.source} has no public address"
                 return _lost(text, why, "an Elastic IP, or a subnet behind a NAT gateway, would let it out")
             text = f"the internet gateway puts {public} in the place of {packet.source}"
-            return _arrives(text, why, public)
+            return _arrives(text, why, public, capture=_wire(replace(packet, source=public), INTERNET))
         case "nat":
             known = {} if isinstance(vpc.nat_addresses, Unknown) else dict(vpc.nat_addresses)
             public = known.get(target)
@@ -195,17 +195,22 @@ def _lost(text: str, *why: str) -> Beyond:
 
 
 def _arrives(
-    text: str, why: str, source: IPv4Address | None, *more: str, outcome: Outcome = Outcome.DELIVERED
+    text: str,
+    why: str,
+    source: IPv4Address | None,
+    *more: str,
+    outcome: Outcome = Outcome.DELIVERED,
+    capture: Capture | None = None,
 ) -> Beyond:
-    return Beyond((Step(Stage.VPC, text, (why, *more)),), outcome, source)
+    return Beyond((Step(Stage.VPC, text, (why, *more), capture=capture),), outcome, source)
 
 
 def _groups_of(far: FarEni | Unknown | None) -> tuple[str, ...] | None:
     return None if isinstance(far, Unknown) else far.groups if far is not None else ()
 
 
-def _wire(packet: Packet) -> Capture:
-    return Capture.of("vpc", "", packet)
+def _wire(packet: Packet, place: str = VPC) -> Capture:
+    return Capture.of(place, "", packet)
 
 
 def _wanted(packet: Packet) -> str:

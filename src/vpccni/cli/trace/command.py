@@ -55,7 +55,7 @@ def trace(
     scene, question, missed = read_scene(asked, settings)
     found = way_of(scene, question)
     found = replace(found, doubts=(*found.doubts, *missed))
-    show(to_plain(found), output, lambda _: to_text(found))
+    show(to_plain(found), output, to_text)
     sys.exit(1 if found.outcome is Outcome.LOST else 0)
 
 

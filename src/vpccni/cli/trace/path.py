@@ -17,7 +17,7 @@ from vpccni.cli.trace import tell
 from vpccni.cli.trace.beyond import beyond
 from vpccni.cli.trace.reply import reply_step
 from vpccni.cli.trace.scene import Scene
-from vpccni.cli.trace.steps import Capture, Outcome, Question, Stage, Step, Trace
+from vpccni.cli.trace.steps import NODE, OTHER_POD, POD, Capture, Outcome, Question, Stage, Step, Trace
 
 EPHEMERAL = 40000
 """A source port such as a client would have: rules that ask for one rarely mean it."""
@@ -108,7 +108,7 @@ def _from_pod(journey: _Journey) -> None:
         Stage.VETH,
         f"it comes to the host by {device.name}{state}",
         f"{device.name}: MTU {device.mtu}, MAC {device.mac}",
-        capture=Capture.of("node", device.name, journey.walk.packet),
+        capture=Capture.of(NODE, device.name, journey.walk.packet),
         outcome=Outcome.LOST if state else Outcome.GOES_ON,
     )
     if state:
@@ -135,7 +135,7 @@ def _inside_the_pod(journey: _Journey, pod: Network) -> None:
             f"the pod sends it by {name}",
             f"route in the pod: {route_text(way.route, pod)}",
             *_rules(way),
-            capture=Capture.of("pod", name, packet),
+            capture=Capture.of(POD, name, packet),
         )
 
 
@@ -205,7 +205,7 @@ def _out(journey: _Journey, hop: Hop, hops: int) -> None:
         journey.step(
             Stage.FAR_END,
             f"{name} leads to {pod} on this node, which gets it",
-            capture=Capture.of("other pod", "eth0", packet),
+            capture=Capture.of(OTHER_POD, "eth0", packet),
         )
         raise _Over(Outcome.DELIVERED, packet.source)
     eni = scene.eni_of(name)
@@ -216,7 +216,7 @@ def _out(journey: _Journey, hop: Hop, hops: int) -> None:
         Stage.ENI,
         f"it leaves the node by {name}" + (f", {eni.id}" if eni is not None else ""),
         *why,
-        capture=Capture.of("node", name, packet),
+        capture=Capture.of(NODE, name, packet),
     )
     on = beyond(scene.vpc, eni, name, packet)
     journey.steps += on.steps

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
 
 from vpccni.cli.netfilter.packet import Packet
+
+POD, NODE, OTHER_POD, VPC, INTERNET = "pod", "node", "other pod", "vpc", "internet"
+"""Places where a packet can be seen."""
 
 
 class Stage(enum.Enum):
@@ -42,7 +46,7 @@ class Capture:
     """Where the packet can be seen after a step, and as what."""
 
     place: str
-    """"pod", "node", "other pod" or "vpc"."""
+    """One of the places above."""
     interface: str
     source: IPv4Address
     destination: IPv4Address
@@ -130,38 +134,36 @@ def to_plain(trace: Trace) -> dict[str, Any]:
     }
 
 
-def to_text(trace: Trace) -> str:
-    """As an explanation for a person."""
-    question = trace.question
-    port = f" port {question.port}" if question.port else ""
-    who = f"pod {question.pod} ({question.source})" if question.pod else f"this node ({question.source})"
-    lines = [f"{question.protocol} from {who} to {question.destination}{port}:", ""]
-    for number, step in enumerate(trace.steps, 1):
-        seen = {None: "", True: " [seen]", False: " [NOT seen]"}[step.seen]
-        lines.append(f"{number:2}. {step.what}{seen}")
-        lines += [f"      {line}" for line in step.why]
-    lines += ["", _conclusion(trace)]
-    if trace.alternatives:
+def to_text(trace: Mapping[str, Any]) -> str:
+    """What `to_plain` gave, as an explanation for a person."""
+    port = f" port {trace['port']}" if trace["port"] else ""
+    source = trace["sourceAddress"]
+    who = f"pod {trace['source']} ({source})" if trace["source"] != source else f"this node ({source})"
+    lines = [f"{trace['protocol']} from {who} to {trace['destination']}{port}:", ""]
+    for number, step in enumerate(trace["steps"], 1):
+        seen = {None: "", True: " [seen]", False: " [NOT seen]"}[step["seen"]]
+        lines.append(f"{number:2}. {step['what']}{seen}")
+        lines += [f"      {line}" for line in step["why"]]
+    lines += ["", _conclusion(Outcome(trace["outcome"]), trace["seenSource"])]
+    if trace["alternatives"]:
         lines.append("Chance decides between endpoints; it could also have been:")
-        lines += [f"  - {text}" for text in trace.alternatives]
-    if trace.doubts:
+        lines += [f"  - {text}" for text in trace["alternatives"]]
+    if trace["doubts"]:
         lines.append("What could not be told from here:")
-        lines += [f"  - {text}" for text in trace.doubts]
+        lines += [f"  - {text}" for text in trace["doubts"]]
     return "\n".join(lines)
 
 
-def _conclusion(trace: Trace) -> str:
-    match trace.outcome:
-        case Outcome.DELIVERED if trace.seen_source is not None:
-            return f"It arrives; the far end sees {trace.seen_source} as the source."
+def _conclusion(outcome: Outcome, source: str | None) -> str:
+    match outcome:
+        case Outcome.DELIVERED if source is not None:
+            return f"It arrives; the far end sees {source} as the source."
         case Outcome.DELIVERED:
             return "It arrives; which source the far end sees is not known."
         case Outcome.LOST:
             return "It does not arrive: see the last step."
-        case _ if trace.seen_source is not None:
-            return (
-                f"Whether it arrives is not known; if so, the far end sees {trace.seen_source} as the source."
-            )
+        case _ if source is not None:
+            return f"Whether it arrives is not known; if so, the far end sees {source} as the source."
         case _:
             return "Whether it arrives is not known."
 

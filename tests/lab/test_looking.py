@@ -1,0 +1,80 @@
+"""What `vpc-cni doctor` and `vpc-cni trace` say on real nodes, beside what is so."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import LabUnderTest, StartLab
+from vpclab.fabric.internet import CHECKIP
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def lab(start_lab: StartLab) -> LabUnderTest:
+    return start_lab()
+
+
+def doctor(lab: LabUnderTest, *options: str) -> "subprocess.CompletedProcess[str]":
+    return lab("exec", "node1", "--", sys.executable, "-m", "vpccni.cli", "doctor", *options, check=False)
+
+
+def named(done: "subprocess.CompletedProcess[str]") -> set[str]:
+    return {each["check"] for each in json.loads(done.stdout)["findings"] if each["severity"] != "note"}
+
+
+def trace(lab: LabUnderTest, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lab("trace", *arguments, "-o", "json", check=False).stdout)
+    return found
+
+
+def test_the_doctor_finds_nothing_on_a_healthy_node_and_names_what_breaks_it(lab: LabUnderTest) -> None:
+    lab.pod("web", "--node", "node1")
+    healthy = doctor(lab)
+    assert healthy.returncode == 0, healthy.stdout
+    node = lab.eyes
+    node.run("node1", "sysctl", "-qw", "net.ipv4.ip_forward=0")
+    node.run("node1", "chmod", "644", "/opt/cni/bin/aws-cni")
+    done = doctor(lab, "-o", "json")
+    assert done.returncode == 1
+    assert named(done) == {"ip-forward", "plugins"}, done.stdout
+    doctor(lab, "--fix")
+    assert named(doctor(lab, "-o", "json")) == {"ip-forward"}, "which is the image's, not ours"
+    node.run("node1", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    assert doctor(lab).returncode == 0
+
+
+def test_a_traced_packet_is_seen_at_every_step_and_the_far_end_sees_what_was_foretold(
+    lab: LabUnderTest,
+) -> None:
+    pods = {
+        name: lab.pod(name, "--node", node) for name, node in (("a", "node1"), ("b", "node1"), ("c", "node2"))
+    }
+    for source, target in (("a", pods["b"]["ip"]), ("a", pods["c"]["ip"]), ("node1", pods["a"]["ip"])):
+        found = trace(lab, source, target, "--send")
+        assert found["outcome"] == "delivered"
+        assert found["answer"] == "answered"
+        looked = [step["seen"] for step in found["steps"] if step["capture"] is not None]
+        assert looked, "somewhere it was looked for"
+        assert all(looked), found
+    out = trace(lab, "a", f"{CHECKIP}:80", "--send")
+    assert out["answer"] == "answered"
+    assert all(step["seen"] is not False for step in out["steps"]), out
+    told = lab("exec", "a", "--", "curl", "-sS", "-m", "5", f"http://{CHECKIP}/").stdout.strip()
+    assert out["seenSource"] == told, "the far end's own word for it"
+
+
+def test_a_packet_that_is_lost_is_foretold_and_is_not_seen_beyond(lab: LabUnderTest) -> None:
+    pod = lab.pod("a", "--node", "node1")
+    nobody = trace(lab, "a", "192.168.3.250:80", "--send")
+    assert nobody["outcome"] == "lost"
+    assert nobody["answer"] != "answered"
+    lab.eyes.run("node1", "iptables", "-I", "FORWARD", "-s", pod["ip"], "-j", "DROP")
+    dropped = trace(lab, "a", f"{CHECKIP}:80", "--send")
+    assert dropped["outcome"] == "lost"
+    assert "FORWARD" in dropped["steps"][-1]["why"][-1]
+    assert dropped["answer"] == "no answer"
+    assert [step["seen"] for step in dropped["steps"] if step["capture"] is not None] == [True, True]
