@@ -74,6 +74,20 @@ from vpclab.lab.state import LabError, labs, running
     callback=key_values,
     help="Of the further subnets, like kubernetes.io/role/cni=1.",
 )
+@click.option(
+    "--topology",
+    type=click.Choice(["study", "paths"]),
+    default="study",
+    show_default=True,
+    help="paths: with a NAT gateway, a peered VPC and one beyond, a site behind a VPN, a load balancer, plain instances.",
+)
+@click.option(
+    "--private-nodes",
+    type=click.IntRange(0, 20),
+    default=0,
+    show_default=True,
+    help="With --topology paths: nodes in private subnets, after the others.",
+)
 @plain_errors
 def up(*, delays: str, **asked: Any) -> None:
     """Bring a lab up: a VPC, a bastion, nodes with the agent."""
@@ -116,6 +130,26 @@ def status(name: str, output: str) -> None:
     from vpclab.lab.show import status_text  # noqa: PLC0415
 
     show(ask(name, "status"), output, status_text)
+
+
+@main.command()
+@NAME
+@OUTPUT
+@click.argument("port", type=click.IntRange(1, 65535))
+@click.argument("node_port", type=click.IntRange(1, 65535))
+@click.argument("nodes", nargs=-1, required=True)
+@plain_errors
+def balance(name: str, output: str, port: int, node_port: int, nodes: tuple[str, ...]) -> None:
+    """Pass a port of the load balancer on to a port of these nodes, TCP and UDP (with --topology paths).
+
+    It is a network load balancer that faces the internet and keeps the client's address.
+    """
+    done = ask(name, "balance", port=port, node_port=node_port, nodes=nodes)
+    show(
+        done,
+        output,
+        lambda d: f"{d['address']}:{d['port']} leads to port {d['nodePort']} of {', '.join(d['nodes'])}",
+    )
 
 
 @main.command("exec", context_settings={"ignore_unknown_options": True})

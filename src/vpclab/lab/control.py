@@ -98,6 +98,10 @@ async def _calls_since(lab: Lab, p: dict[str, Any]) -> Any:
     return lab.calls_since(int(p["after"]), p.get("node"), p.get("since"))
 
 
+async def _balance(lab: Lab, p: dict[str, Any]) -> Any:
+    return lab.balance(int(p["port"]), int(p["node_port"]), p["nodes"])
+
+
 async def _fault_add(lab: Lab, p: dict[str, Any]) -> Any:
     try:
         for text in p["faults"]:
@@ -143,6 +147,7 @@ HANDLERS: dict[str, Handler] = {
     "pods-del": _pods_del,
     "ping": _ping,
     "calls-since": _calls_since,
+    "balance": _balance,
     "fault-add": _fault_add,
     "fault-list": _fault_list,
     "fault-clear": _fault_clear,

@@ -13,12 +13,13 @@ from typing import Any
 
 from vpclab.aws import CallLog, Serving, ec2_app, imds_app, serve
 from vpclab.fabric import AWS_API, IMDS, Fabric, Place
+from vpclab.fabric.paths import Ends, bring_up
 from vpclab.lab.behind import behind
 from vpclab.lab.bulk import in_parallel, report
-from vpclab.lab.layout import add_networks, fill
+from vpclab.lab.layout import add_networks, fill, welcome_neighbours
 from vpclab.lab.pod_pings import ping_pods
 from vpclab.lab.pods import LabPods
-from vpclab.lab.settings import LabSettings
+from vpclab.lab.settings import PATHS, LabSettings
 from vpclab.lab.state import LabError, known_names
 from vpclab.lab.view import calls_view, lab_view, pod_view
 from vpclab.node import (
@@ -33,8 +34,9 @@ from vpclab.node import (
     install_image,
     write_hosts,
 )
-from vpclab.region import Delays, Latency, Region, launch_bastion, launch_node, study_region
+from vpclab.region import ApiError, Delays, Latency, Region, launch_bastion, launch_node, study_region
 from vpclab.region.faults import FaultBook
+from vpclab.region.paths import Paths, launch_private_node, node_port, paths_region
 from vpclab.region.values import Instance
 
 Progress = Callable[[str], None]
@@ -68,11 +70,18 @@ class Lab:
         )
         if real:
             region.gate.latency = REAL_LATENCY
-        self.region, self.study = study_region(region, settings.subnet_bits)
+        self.paths: Paths | None = None
+        if settings.topology == PATHS:
+            self.region, self.paths = paths_region(region, settings.subnet_bits)
+            self.study = self.paths.study
+            welcome_neighbours(self.region, self.paths)
+        else:
+            self.region, self.study = study_region(region, settings.subnet_bits)
         add_networks(self.region, self.study, settings)
         self.faults = FaultBook(region)
         self.fabric = Fabric()
         self.calls = CallLog()
+        self._ends: Ends | None = None
         self._stir = asyncio.Event()
         self._servers: list[Serving] = []
         self._follower: asyncio.Task[None] | None = None
@@ -122,6 +131,10 @@ class Lab:
         for index in range(self.settings.nodes):
             instance = launch_node(self.region, self.study, index, self.settings.instance_type)
             instances[f"node{index + 1}"] = instance
+        if self.paths is not None:
+            for index in range(self.settings.private_nodes):
+                instance = launch_private_node(self.region, self.paths, index, self.settings.instance_type)
+                instances[f"node{self.settings.nodes + index + 1}"] = instance
         if self.settings.free is not None:
             used = [self.region.instance(one.id).subnet_id for one in instances.values()]
             fill(self.region, used, self.settings.free, scattered=self.settings.scattered)
@@ -133,14 +146,29 @@ class Lab:
             self.machines[place.name] = self._machine(place, instance)
             await self.fabric.add_instance(instance, place)
         await self.fabric.sync(self.region)
+        if self.paths is not None:
+            await self._boot_ends(self.paths, root)
         addresses = [
             (self.region.enis_of(machine.instance_id)[0].primary, machine.name)
             for machine in self.machines.values()
         ]
         await asyncio.gather(
-            *(configure_network(m.place, m.instance_id, self.region) for m in self.machines.values()),
+            *(
+                configure_network(self.machines[p.name].place, self.machines[p.name].instance_id, self.region)
+                for p in places
+            ),
             *(write_hosts(place, self.region.name, addresses) for place in places),
         )
+
+    async def _boot_ends(self, paths: Paths, root: Path) -> None:
+        """Instances without an agent, and servers there, on site and in the internet."""
+        ends = await bring_up(self.fabric, self.region, paths, root)
+        for name, place in ends.places.items():
+            if name not in self.fabric.places:
+                [eni] = (eni for eni in self.region.enis.values() if eni.primary == ends.addresses[name])
+                assert eni.attachment is not None  # noqa: S101 -- an instance's primary ENI
+                self.machines[name] = Machine(name, eni.attachment.instance_id, place)
+        self._ends = ends
 
     def _machine(self, place: Place, instance: Instance) -> Machine:
         if place.name == "bastion":
@@ -223,6 +251,18 @@ class Lab:
             "mount": node.place.namespaces.mount,
             "uts": node.place.namespaces.uts,
         }
+
+    def balance(self, port: int, node_port_: int, names: Sequence[str]) -> dict[str, Any]:
+        """Have the load balancer pass a port on to a port of these nodes. Raises LabError."""
+        if self.paths is None:
+            raise LabError(f"this lab has no load balancer: vpc-lab up --topology {PATHS} makes one")
+        addresses = [self.region.enis_of(self.node(name).instance_id)[0].primary for name in names]
+        try:
+            public = node_port(self.region, self.paths, port, node_port_, addresses)
+        except ApiError as error:
+            raise LabError(str(error)) from None
+        self._stir.set()
+        return {"address": str(public), "port": port, "nodePort": node_port_, "nodes": list(names)}
 
     async def kill_agent(self, name: str, number: int, *, start: bool) -> dict[str, Any]:
         """End a node's agent with a signal; start it again or leave it down. Raises LabError."""

@@ -9,7 +9,11 @@ from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError
 from vpclab.region import ApiError, Region, Study, Wanted
 from vpclab.region.addresses import PREFIX_LENGTH
+from vpclab.region.paths import PEER_CIDR, SITE, Paths
+from vpclab.region.study import ANYWHERE, VPC_CIDR
+from vpclab.region.values import SecurityGroupRule
 
+NODE_PORTS = (30000, 32767)
 TENANT = "another tenant of the subnet"
 """Description of the ENI that holds what `--free` takes."""
 EXTRA_FIRST = 100
@@ -34,6 +38,14 @@ def add_networks(region: Region, study: Study, settings: LabSettings) -> None:
             )
     except (ValueError, ApiError) as error:
         raise LabError(f"the VPC can't be made as asked: {error}") from None
+
+
+def welcome_neighbours(region: Region, paths: Paths) -> None:
+    """The nodes' security group lets in whom one would let in to reach pods, and node ports from everywhere."""
+    nodes = paths.study.node_group
+    region.authorize_ingress(nodes, [SecurityGroupRule(cidr=cidr) for cidr in (VPC_CIDR, PEER_CIDR, SITE)])
+    ports = (SecurityGroupRule(protocol, *NODE_PORTS, cidr=ANYWHERE) for protocol in ("tcp", "udp"))
+    region.authorize_ingress(nodes, tuple(ports))
 
 
 def _cut(room: IPv4Network, count: int, settings: LabSettings) -> list[IPv4Network]:

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, field
 
 from vpclab.lab.state import LabError
 
+STUDY, PATHS = TOPOLOGIES = ("study", "paths")
+"""The study's VPC; and that with everything that packets can go to (`vpclab.region.paths`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabSettings:
@@ -36,6 +39,9 @@ class LabSettings:
     """Further subnets in each zone, from the secondary CIDR block if there is one."""
     subnet_tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the further subnets."""
+    topology: str = STUDY
+    private_nodes: int = 0
+    """Nodes in private subnets, behind the NAT gateway, beside the others: with the topology of every path only."""
 
     def to_json(self) -> str:
         """For the daemon's command line."""
@@ -57,5 +63,9 @@ class LabSettings:
             raise LabError("--scattered says where the addresses of --free are: give both")
         if not 0 <= self.extra_subnets <= 8:
             raise LabError(f"{self.extra_subnets} further subnets a zone: 0 to 8, please")
+        if self.topology not in TOPOLOGIES:
+            raise LabError(f"there is no topology {self.topology}; there are {', '.join(TOPOLOGIES)}")
+        if self.private_nodes and self.topology != PATHS:
+            raise LabError(f"private nodes need a NAT gateway: --topology {PATHS}")
         if self.subnet_tags and not self.extra_subnets:
             raise LabError("--subnet-tag is for the subnets that --extra-subnets makes: give both")
