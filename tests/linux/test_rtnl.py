@@ -77,6 +77,25 @@ def test_another_refusal_of_a_dump_is_not_repeated() -> None:
     assert script.sent == 1
 
 
+@pytest.mark.kernel
+def test_one_look_asks_once_and_again_after_a_change_of_its_own(host: Netlink) -> None:
+    mine, theirs = Rule(700, 100), Rule(701, 101)
+
+    def seen() -> set[Rule]:
+        return {entry.rule for entry in listing(host)} & {mine, theirs}
+
+    with host.one_look():
+        assert seen() == set()
+        run("ip", "rule", "add", "priority", "701", "lookup", "101")
+        assert seen() == set(), "which is for the next look"
+        host.run([])
+        assert seen() == set(), "nothing was changed"
+        host.run([add_rule(mine)])
+        assert seen() == {mine, theirs}
+    host.run([delete_rule(theirs)])
+    assert seen() == {mine}, "outside of a look nothing is remembered"
+
+
 def test_another_kind_of_socket_is_refused() -> None:
     with socket.socket(socket.AF_UNIX) as other, pytest.raises(OSError, match="not a NETLINK_ROUTE socket"):
         Netlink.from_fd(other.fileno())

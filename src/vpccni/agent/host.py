@@ -133,8 +133,9 @@ class KernelHost:
 
             def work() -> list[str]:
                 whole = replace(now, pods=tuple(self._wired.values()), sources=self._sources)
-                changes = heal(self._netlink, whole, part)
-                self._tell(strangers_in_front(self._netlink))
+                with self._netlink.one_look():
+                    changes = heal(self._netlink, whole, part)
+                    self._tell(strangers_in_front(self._netlink))
                 return changes
 
             return await self._run(work)

@@ -5,8 +5,20 @@ from __future__ import annotations
 import errno
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
-from vpccni.linux.rtnl import CREATE, EXCL, GONE, Netlink, Request, attribute, attributes, name_value, u32
+from vpccni.linux.rtnl import (
+    CREATE,
+    EXCL,
+    GONE,
+    KNOWN,
+    Netlink,
+    Request,
+    attribute,
+    attributes,
+    name_value,
+    u32,
+)
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_LINKINFO, IFLA_GROUP, IFLA_NET_NS_FD = (
@@ -106,6 +118,7 @@ def _one(netlink: Netlink, body: bytes, which: str) -> Link | None:
         raise
 
 
+@lru_cache(KNOWN)
 def parse_link(payload: bytes) -> Link:
     """The device that a message of the kernel is about."""
     _, _, index, flags, _ = IFINFO.unpack_from(payload)

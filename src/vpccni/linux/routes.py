@@ -7,9 +7,10 @@ import errno
 import socket
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
-from vpccni.linux.rtnl import CREATE, GONE, REPLACE, Netlink, Request, attribute, attributes, u32
+from vpccni.linux.rtnl import CREATE, GONE, KNOWN, REPLACE, Netlink, Request, attribute, attributes, u32
 
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE = 1, 4, 5, 15
@@ -72,6 +73,7 @@ def routes(netlink: Netlink, table: int) -> list[Route]:
     return [route for route in listed if route is not None and route.table == table]
 
 
+@lru_cache(KNOWN)
 def parse_route(payload: bytes) -> Route | None:
     """The route that a message of the kernel is about; None if it is not of the kinds that we make."""
     _, length, _, _, _, _, scope, kind, _ = RTMSG.unpack_from(payload)

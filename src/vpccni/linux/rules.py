@@ -6,9 +6,10 @@ import errno
 import socket
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network
 
-from vpccni.linux.rtnl import CREATE, EXCL, Netlink, Request, attribute, attributes, u32
+from vpccni.linux.rtnl import CREATE, EXCL, KNOWN, Netlink, Request, attribute, attributes, u32
 
 NEWRULE, DELRULE, GETRULE = 32, 33, 34
 FRA_DST, FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_FWMASK = (
@@ -100,6 +101,7 @@ def listing(netlink: Netlink) -> list[Listed]:
     return [parse_rule(payload) for kind, payload in answers if kind == NEWRULE]
 
 
+@lru_cache(KNOWN)
 def parse_rule(payload: bytes) -> Listed:
     """The rule that a message of the kernel is about."""
     _, destination_length, source_length, tos, _, _, _, action, flags = HEADER.unpack_from(payload)
