@@ -41,6 +41,23 @@ NODE = NodeEvidence(
     Books((("c0ffee", A.address), ("decade", B.address)), total=17, assigned=2, enis=2),
 )
 SOUND = Evidence((PRIMARY, SECOND), (NODE,))
+COMPACT = replace(
+    NODE,
+    compact=True,
+    kernel=replace(
+        NODE.kernel,
+        rules=(
+            Rule(0, "all", "None", "255"),
+            Rule(512, "all", "None", "20512"),
+            Rule(1536, "all", "None", "2", mark=1),
+            Rule(32765, "10.0.0.6", "None", "2"),
+        ),
+        pod_routes=(),
+        compact_routes=NODE.kernel.pod_routes,
+        sources=(("10.0.0.17", "eni-2"),),
+        marks=(("eni-2", 1),),
+    ),
+)
 
 
 def told(evidence: Evidence) -> list[str]:
@@ -51,12 +68,17 @@ def with_kernel(**changes: Any) -> Evidence:
     return Evidence(SOUND.enis, (replace(NODE, kernel=replace(NODE.kernel, **changes)),))
 
 
+def with_compact_kernel(**changes: Any) -> Evidence:
+    return Evidence(SOUND.enis, (replace(COMPACT, kernel=replace(COMPACT.kernel, **changes)),))
+
+
 def with_books(**changes: Any) -> Evidence:
     return Evidence(SOUND.enis, (replace(NODE, books=replace(NODE.books, **changes)),))
 
 
 def test_what_agrees_gives_no_finding() -> None:
     assert judge(SOUND) == []
+    assert judge(Evidence(SOUND.enis, (COMPACT,))) == []
 
 
 @pytest.mark.parametrize(
@@ -69,7 +91,7 @@ def test_what_agrees_gives_no_finding() -> None:
         ),
         (
             with_kernel(rules=(*NODE.kernel.rules, NODE.kernel.rules[1])),
-            "node1: rules to pods: too many: 10.0.0.5",
+            "node1: rules to pods: too many: 10.0.0.5 254",
         ),
         (
             with_kernel(pod_routes=NODE.kernel.pod_routes[:1]),
@@ -101,6 +123,61 @@ def test_what_agrees_gives_no_finding() -> None:
 )
 def test_each_disagreement_is_one_finding(evidence: Evidence, says: str) -> None:
     assert told(evidence) == [says]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "says"),
+    [
+        (
+            with_compact_kernel(compact_routes=NODE.kernel.pod_routes[:1]),
+            "node1: routes of table 20512: missing: 10.0.0.17 eni00000000002",
+        ),
+        (
+            with_compact_kernel(pod_routes=NODE.kernel.pod_routes[:1]),
+            "node1: routes to pods: too many: 10.0.0.5 eni00000000001",
+        ),
+        (
+            with_compact_kernel(rules=COMPACT.kernel.rules[:1] + COMPACT.kernel.rules[2:]),
+            "node1: rules to pods: missing: None 20512",
+        ),
+        (
+            with_compact_kernel(rules=(*COMPACT.kernel.rules, Rule(1536, "10.0.0.17", "None", "2"))),
+            "node1: rules from pods: too many: 10.0.0.17 2",
+        ),
+        (
+            with_compact_kernel(sources=(*COMPACT.kernel.sources, ("10.0.0.5", "eni-2"))),
+            "node1: ways from pods by their marks: too many: 10.0.0.5 2",
+        ),
+        (
+            with_compact_kernel(sources=()),
+            "node1: ways from pods by their marks: missing: 10.0.0.17 2",
+        ),
+    ],
+)
+def test_each_disagreement_of_the_compact_layout_is_one_finding(evidence: Evidence, says: str) -> None:
+    assert told(evidence) == [says]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"marks": ()},
+        {"marks": (("eni-2", 2),)},
+        {"rules": (*COMPACT.kernel.rules[:2], COMPACT.kernel.rules[3])},
+    ],
+)
+def test_a_mark_that_leads_nowhere_is_found(broken: dict[str, Any]) -> None:
+    assert "node1: ways from pods by their marks: too many: 10.0.0.17 nowhere" in told(
+        with_compact_kernel(**broken)
+    )
+
+
+@pytest.mark.parametrize("node", [replace(NODE, compact=True), replace(COMPACT, compact=False)])
+def test_a_node_in_the_other_layout_is_found(node: NodeEvidence) -> None:
+    says = " ".join(told(Evidence(SOUND.enis, (node,))))
+    assert "rules to pods" in says
+    assert "routes of table 20512" in says
+    assert "ways from pods by their marks" in says
 
 
 def test_a_pod_whose_eni_was_taken_away_is_found() -> None:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -31,6 +31,8 @@ _SCRIPT = f"""
 s() {{ echo; echo '{_SECTION}'; }}
 ip -j -N -4 rule; s
 ip -j -N -4 route show table 254; s
+ip -j -N -4 route show table 20512 2>/dev/null || echo '[]'; s
+nft -j list table ip vpc-cni-pods 2>/dev/null || echo '{{"nftables": []}}'; s
 ip -j link; s
 ls /run/netns 2>/dev/null | wc -l; s
 ls {AGENT_DIR}/pending-del 2>/dev/null | wc -l; s
@@ -109,7 +111,7 @@ def _eni(item: ET.Element) -> Eni:
 def _node(state: LabState, machine: Mapping[str, Any], sandboxes: Mapping[str, Any]) -> NodeEvidence:
     name = machine["name"]
     parts = [part.strip() for part in _inside(state, name, "sh", "-c", _SCRIPT).split(_SECTION)]
-    rules, routes, links, namespaces, notes, checkpoint, journal, metrics = parts
+    rules, routes, compact, nft, links, namespaces, notes, checkpoint, journal, metrics = parts
     pods = tuple(
         Pod(one["name"], one["containerId"], IPv4Address(one["ip"]), one["hostVeth"])
         for one in sandboxes[name]
@@ -118,23 +120,48 @@ def _node(state: LabState, machine: Mapping[str, Any], sandboxes: Mapping[str, A
         name,
         machine["instanceId"],
         pods,
-        _kernel(json.loads(rules), json.loads(routes), json.loads(links), int(namespaces)),
+        Kernel(
+            rules=tuple(map(_rule, json.loads(rules))),
+            pod_routes=_pod_routes(routes),
+            compact_routes=_pod_routes(compact),
+            sources=tuple(_sources(json.loads(nft)["nftables"])),
+            marks=tuple(_marks(json.loads(nft)["nftables"])),
+            veths=tuple(link["ifname"] for link in json.loads(links) if _VETH.match(link["ifname"])),
+            macs=tuple(link["address"] for link in json.loads(links) if link["ifname"].startswith("eth")),
+            namespaces=int(namespaces),
+        ),
         _books(checkpoint, journal, int(notes), metrics),
+        compact=machine["agent"]["env"].get("VPC_CNI_RULES") == "compact",
         agent_down=not machine["agent"]["wanted"],
     )
 
 
-def _kernel(rules: Any, routes: Any, links: Any, namespaces: int) -> Kernel:
-    names = [link["ifname"] for link in links]
-    return Kernel(
-        rules=tuple(
-            Rule(int(r["priority"]), str(r.get("src")), str(r.get("dst")), str(r.get("table"))) for r in rules
-        ),
-        pod_routes=tuple((r["dst"], r["dev"]) for r in routes if _VETH.match(r.get("dev", ""))),
-        veths=tuple(name for name in names if _VETH.match(name)),
-        macs=tuple(link["address"] for link in links if link["ifname"].startswith("eth")),
-        namespaces=namespaces,
+def _rule(rule: Mapping[str, Any]) -> Rule:
+    return Rule(
+        int(rule["priority"]),
+        str(rule.get("src")),
+        str(rule.get("dst")),
+        str(rule.get("table")),
+        int(rule.get("fwmark", "0"), 16),
     )
+
+
+def _pod_routes(listing: str) -> tuple[tuple[str, str], ...]:
+    routes = json.loads(listing or "[]")  # nothing at all for a table without routes
+    return tuple((r["dst"], r["dev"]) for r in routes if _VETH.match(r.get("dev", "")))
+
+
+def _sources(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for item in items:
+        for address, verdict in item.get("map", {}).get("elem", ()):
+            yield address, verdict["goto"]["target"]
+
+
+def _marks(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
+    for item in items:
+        for statement in item.get("rule", {}).get("expr", ()):
+            if "mangle" in statement:
+                yield item["rule"]["chain"], statement["mangle"]["value"]["|"][1]
 
 
 def _books(checkpoint: str, journal: str, notes: int, metrics: str) -> Books:

@@ -1,7 +1,9 @@
 """Whether a lab's books agree: EC2, each node's kernel, each agent's checkpoint and the pods that run.
 
-Pure: it compares what `evidence.py` has gathered from outside. The layout it knows is the original's (spec 4.3, 5.2): rule 512 to each
-pod, rule 1536 from each pod of a secondary ENI, rule 32765 from each secondary ENI, a route to each pod by its veth.
+Pure: it compares what `evidence.py` has gathered from outside, and knows both layouts. The original's (spec 4.3, 5.2): rule 512 to each
+pod, rule 1536 from each pod of a secondary ENI, a route to each pod by its veth. The compact one: one rule 512 to the pods' own table, which
+has the routes; an nft map from a pod's address to its ENI's chain, whose mark leads by a rule 1536 to the ENI's table. In both: rule 32765
+from each secondary ENI.
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 OURS = "aws-K8S-"
 """How the description of an agent's ENI begins (spec 6.10)."""
+MAIN, PODS = "254", "20512"
+"""The tables with the routes to pods, in the original's layout and in the compact one."""
+ANYWHERE = "None"
+"""The destination of a rule that does not look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ class Rule:
     source: str
     destination: str
     table: str
+    mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,12 @@ class Kernel:
     rules: tuple[Rule, ...] = ()
     pod_routes: tuple[tuple[str, str], ...] = ()
     """Destination and device of each route of the main table by a host veth."""
+    compact_routes: tuple[tuple[str, str], ...] = ()
+    """The same, of the table that the compact layout has for pods."""
+    sources: tuple[tuple[str, str], ...] = ()
+    """Source address and chain of each element of the compact layout's map."""
+    marks: tuple[tuple[str, int], ...] = ()
+    """Each of those chains and the mark that it sets."""
     veths: tuple[str, ...] = ()
     """Host veths, those on their way out included."""
     macs: tuple[str, ...] = ()
@@ -111,6 +124,8 @@ class NodeEvidence:
     pods: tuple[Pod, ...]
     kernel: Kernel
     books: Books
+    compact: bool = False
+    """Which layout its agent was told to make."""
     agent_down: bool = False
     """Somebody has ended its agent and left it so: nothing is asked of it then."""
 
@@ -166,34 +181,45 @@ def _kernel(node: NodeEvidence, held: Sequence[Eni]) -> Iterator[str]:
             yield f"pod {pod.name} has {pod.address}, which EC2 has on no ENI of the node"
         else:
             homes[pod.address] = home
-    yield from _differ(
-        "routes to pods", kernel.pod_routes, ((str(pod.address), pod.host_veth) for pod in pods)
-    )
     yield from _differ("host veths", kernel.veths, (pod.host_veth for pod in pods))
-    at = {priority: [r for r in kernel.rules if r.priority == priority] for priority in (512, 1536, 32765)}
-    yield from _differ(
-        "rules to pods", (rule.destination for rule in at[512]), (str(pod.address) for pod in pods)
-    )
-    yield from _differ(
-        "rules from pods",
-        ((rule.source, rule.table) for rule in at[1536]),
-        (
-            (str(address), str(eni.device_index + 1))
-            for address, eni in homes.items()
-            if eni.device_index is not None and eni.device_index > 0
-        ),
-    )
+    yield from _ways_to_pods(node)
+    ways = [(str(address), _table(eni)) for address, eni in homes.items() if eni.device_index]
+    yield from _differ("rules from pods", _pods_rules(kernel), () if node.compact else ways)
+    yield from _differ("ways from pods by their marks", _marked_ways(kernel), ways if node.compact else ())
     yield from _differ(
         "rules from ENIs",
-        ((rule.source, rule.table) for rule in at[32765]),
-        (
-            (str(eni.primary), str(eni.device_index + 1))
-            for eni in held
-            if eni.device_index is not None and eni.device_index > 0
-        ),
+        ((rule.source, rule.table) for rule in kernel.rules if rule.priority == 32765),
+        ((str(eni.primary), _table(eni)) for eni in held if eni.device_index),
     )
     if kernel.namespaces != len(pods):
         yield f"{kernel.namespaces} network namespaces for {len(pods)} pods"
+
+
+def _ways_to_pods(node: NodeEvidence) -> Iterator[str]:
+    kernel = node.kernel
+    routes = [(str(pod.address), pod.host_veth) for pod in node.pods]
+    yield from _differ("routes to pods", kernel.pod_routes, () if node.compact else routes)
+    yield from _differ(f"routes of table {PODS}", kernel.compact_routes, routes if node.compact else ())
+    yield from _differ(
+        "rules to pods",
+        ((rule.destination, rule.table) for rule in kernel.rules if rule.priority == 512),
+        [(ANYWHERE, PODS)] if node.compact else ((str(pod.address), MAIN) for pod in node.pods),
+    )
+
+
+def _pods_rules(kernel: Kernel) -> Iterator[tuple[str, str]]:
+    return ((rule.source, rule.table) for rule in kernel.rules if rule.priority == 1536 and not rule.mark)
+
+
+def _marked_ways(kernel: Kernel) -> Iterator[tuple[str, str]]:
+    """Address and table, as a packet finds it: by the map, by the chain's mark, by the mark's rule."""
+    marks = dict(kernel.marks)
+    tables = {rule.mark: rule.table for rule in kernel.rules if rule.priority == 1536 and rule.mark}
+    return ((address, tables.get(marks.get(chain, 0), "nowhere")) for address, chain in kernel.sources)
+
+
+def _table(eni: Eni) -> str:
+    return str((eni.device_index or 0) + 1)
 
 
 def _checkpoint(node: NodeEvidence) -> Iterator[str]:
