@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, apply_journal, decode_checkpoint
 from vpclab.lab.client import ask
 from vpclab.lab.enter import enter_command
-from vpclab.lab.judge import Books, Eni, Evidence, Finding, Kernel, NodeEvidence, Pod, Rule, judge
+from vpclab.lab.judge import MAIN, PODS, Books, Eni, Evidence, Finding, Kernel, NodeEvidence, Pod, Rule, judge
 from vpclab.lab.state import LabError, LabState
 
 EC2 = "{http://ec2.amazonaws.com/doc/2016-11-15/}"
@@ -30,8 +30,7 @@ _SECTION = "--vpclab-section--"
 _SCRIPT = f"""
 s() {{ echo; echo '{_SECTION}'; }}
 ip -j -N -4 rule; s
-ip -j -N -4 route show table 254; s
-ip -j -N -4 route show table 20512 2>/dev/null || echo '[]'; s
+ip -j -N -4 route show table all; s
 nft -j list table ip vpc-cni-pods 2>/dev/null || echo '{{"nftables": []}}'; s
 ip -j link; s
 ls /run/netns 2>/dev/null | wc -l; s
@@ -111,7 +110,7 @@ def _eni(item: ET.Element) -> Eni:
 def _node(state: LabState, machine: Mapping[str, Any], sandboxes: Mapping[str, Any]) -> NodeEvidence:
     name = machine["name"]
     parts = [part.strip() for part in _inside(state, name, "sh", "-c", _SCRIPT).split(_SECTION)]
-    rules, routes, compact, nft, links, namespaces, notes, checkpoint, journal, metrics = parts
+    rules, routes, nft, links, namespaces, notes, checkpoint, journal, metrics = parts
     pods = tuple(
         Pod(one["name"], one["containerId"], IPv4Address(one["ip"]), one["hostVeth"])
         for one in sandboxes[name]
@@ -122,8 +121,8 @@ def _node(state: LabState, machine: Mapping[str, Any], sandboxes: Mapping[str, A
         pods,
         Kernel(
             rules=tuple(map(_rule, json.loads(rules))),
-            pod_routes=_pod_routes(routes),
-            compact_routes=_pod_routes(compact),
+            pod_routes=_pod_routes(routes, MAIN),
+            compact_routes=_pod_routes(routes, PODS),
             sources=tuple(_sources(json.loads(nft)["nftables"])),
             marks=tuple(_marks(json.loads(nft)["nftables"])),
             veths=tuple(link["ifname"] for link in json.loads(links) if _VETH.match(link["ifname"])),
@@ -146,9 +145,12 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
     )
 
 
-def _pod_routes(listing: str) -> tuple[tuple[str, str], ...]:
-    routes = json.loads(listing or "[]")  # nothing at all for a table without routes
-    return tuple((r["dst"], r["dev"]) for r in routes if _VETH.match(r.get("dev", "")))
+def _pod_routes(listing: str, table: str) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (route["dst"], route["dev"])
+        for route in json.loads(listing)
+        if route.get("table", MAIN) == table and _VETH.match(route.get("dev", ""))
+    )
 
 
 def _sources(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
