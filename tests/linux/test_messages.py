@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpccni.linux.addresses import Neighbour, put_address, put_neighbour
-from vpccni.linux.links import add_veth, delete_group, parse_link, set_link
+from vpccni.linux.links import add_veth, add_vlan, delete_group, parse_link, set_link
 from vpccni.linux.routes import Route, Scope, parse_route, put_route
 from vpccni.linux.rtnl import attribute, attributes
 from vpccni.linux.rules import Listed, Rule, add_rule, delete_rule, parse_rule
@@ -134,3 +134,23 @@ def test_a_neighbour_is_permanent() -> None:
     body = put_neighbour(Neighbour(3, IPv4Address("169.254.1.1"), "02:00:00:00:00:0a")).body
     assert body[:12] == struct.pack("=BxxxiHBB", 2, 3, 0x80, 0, 0)
     assert attributes(body[12:]) == {1: bytes([169, 254, 1, 1]), 2: bytes([2, 0, 0, 0, 0, 10])}
+
+
+def test_a_vlan_is_these_bytes() -> None:
+    request = add_vlan("vlan.eth.7", "0a:00:00:00:0b:07", 3, 7)
+    data = attribute(2, attribute(1, struct.pack("=H", 7)))  # IFLA_INFO_DATA: IFLA_VLAN_ID
+    assert (request.kind, request.flags) == (16, 0x600)
+    assert request.body == bytes(16) + b"".join(
+        [
+            attribute(3, b"vlan.eth.7\0"),
+            attribute(1, bytes([0x0A, 0, 0, 0, 0x0B, 7])),
+            attribute(5, struct.pack("=I", 3)),
+            attribute(18, attribute(1, b"vlan") + data),
+        ]
+    )
+
+
+def test_a_rule_by_device_is_read_as_it_was_written_and_is_none_of_a_pods_or_an_enis() -> None:
+    rule = Rule(10, 107, by="vlan.eth.7")
+    assert attribute(3, b"vlan.eth.7\0") in add_rule(rule).body
+    assert parse_rule(add_rule(rule).body) == Listed(rule, whole=False)

@@ -29,7 +29,7 @@ def check(host: Netlink, pod: Netlink, wiring: PodWiring, sources: Sources | Non
     return [
         *_on_the_host(host, wiring, outside, sources),
         *_rules(host, wiring, sources),
-        *_in_the_pod(pod, wiring, outside),
+        *in_the_pod(pod, wiring, outside),
     ]
 
 
@@ -40,7 +40,7 @@ def _on_the_host(
     if outside is None:
         differences.append(f"the host has no link {wiring.host_veth}")
     else:
-        differences += _link("the host's", outside, wiring.mtu)
+        differences += of_link("the host's", outside, wiring.mtu)
     wanted = pod_route(layout_of(sources), wiring, outside.index if outside is not None else 0)
     to_pod = [route for route in routes(host, wanted.table) if route.destination == wanted.destination]
     if not to_pod:
@@ -76,7 +76,8 @@ def _chosen(sources: Sources, wiring: PodWiring) -> list[str]:
     return [f"what {wiring.address} sends goes to {present or 'no chain'} of nft, not to {wanted or 'none'}"]
 
 
-def _in_the_pod(pod: Netlink, wiring: PodWiring, outside: Link | None) -> list[str]:
+def in_the_pod(pod: Netlink, wiring: PodWiring, outside: Link | None) -> list[str]:
+    """What is not as it should be in the pod's own namespace. Raises OSError."""
     differences: list[str] = []
     loopback = link_named(pod, "lo")
     if loopback is None or not loopback.up:
@@ -84,7 +85,7 @@ def _in_the_pod(pod: Netlink, wiring: PodWiring, outside: Link | None) -> list[s
     inside = link_named(pod, wiring.interface)
     if inside is None:
         return [*differences, f"the pod has no link {wiring.interface}"]
-    differences += _link("the pod's", inside, wiring.mtu)
+    differences += of_link("the pod's", inside, wiring.mtu)
     held = ", ".join(str(interface) for interface in addresses(pod, inside.index))
     if held != f"{wiring.address}/32":
         differences.append(
@@ -109,7 +110,8 @@ def _in_the_pod(pod: Netlink, wiring: PodWiring, outside: Link | None) -> list[s
     return differences
 
 
-def _link(whose: str, link: Link, mtu: int) -> list[str]:
+def of_link(whose: str, link: Link, mtu: int) -> list[str]:
+    """What is not as it should be with a device."""
     differences = [] if link.up else [f"{whose} {link.name} is down"]
     if link.mtu != mtu:
         differences.append(f"{whose} {link.name} has MTU {link.mtu}, not {mtu}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vpccni.ipam.values import MAIN_TABLE, Eni
+from vpccni.linux.branch import BY_BRANCH, is_branch_table
 from vpccni.linux.eni import settle_eni
 from vpccni.linux.host import HostSettings, settle_host_rules, settle_nat
 from vpccni.linux.layout import PODS_TABLE
@@ -68,5 +69,7 @@ def strangers_in_front(netlink: Netlink) -> list[str]:
     return [
         f"rule {entry.rule} of somebody else's comes before the rules of the pods, whose packets may follow it"
         for entry in listing(netlink)
-        if entry.rule.priority < TO_POD and entry.rule.table != LOCAL_TABLE
+        if entry.rule.priority < TO_POD
+        and entry.rule.table != LOCAL_TABLE
+        and not (entry.rule.priority == BY_BRANCH and is_branch_table(entry.rule.table))
     ]

@@ -15,7 +15,7 @@ from vpccni.linux.iptables import iptables_kind, settle_iptables
 from vpccni.linux.leftovers import Leftovers, keep_pods, leftovers, pod_links, remove_leftovers
 from vpccni.linux.links import Link
 from vpccni.linux.rtnl import Netlink
-from vpccni.linux.rules import Rule
+from vpccni.linux.rules import Rule, listing
 from vpccni.linux.snat import NatSettings, wanted_tables
 from vpccni.linux.source_check import LOOSE, set_source_check
 from vpccni.linux.wanted import settle_rules
@@ -32,6 +32,8 @@ __all__ = [
 
 BY_MARK, TO_SERVICE = 1024, 1535
 """Priorities of the rules for marked connections and external services (spec 5.1)."""
+FIRST, AFTER_BRANCHES, LOCAL_TABLE = 0, 20, 255
+"""Priorities of the rule for the node's own addresses: the kernel's, and behind those of pods with branch ENIs (spec 5.1)."""
 PRIMARY_WAIT = 15.0
 """Seconds that the primary ENI's device may take to appear (spec 5.2: 5 tries, 3 s apart)."""
 
@@ -52,6 +54,8 @@ class HostSettings:
     mark: int = 0x80
     veth_prefix: str = "eni"
     mtu: int = 9001
+    strict_branches: bool = False
+    """What pods with branch ENIs send to the node goes by the VPC, too."""
 
 
 def set_up_host(netlink: Netlink, settings: HostSettings) -> list[str]:
@@ -69,7 +73,8 @@ def settle_host_rules(netlink: Netlink, settings: HostSettings, primary: Link) -
     changes = set_mtu_and_up(netlink, primary, settings.mtu)
     # rp_filter 2: a NodePort's reply path may differ from its way in (spec 1.2)
     changes += set_source_check(netlink, primary.index, LOOSE)
-    return changes + settle_rules(netlink, _wanted_rules(settings), _is_ours)
+    changes += settle_rules(netlink, _wanted_rules(settings), _is_ours)
+    return changes + _settle_local(netlink, strict=settings.strict_branches)
 
 
 def settle_nat(settings: HostSettings, primary: Link) -> list[str]:
@@ -100,6 +105,19 @@ def settle_nat(settings: HostSettings, primary: Link) -> list[str]:
         with contextlib.suppress(OSError):  # a node whose kernel or image has no nftables
             changes += remove_connmark()
     return changes
+
+
+def _settle_local(netlink: Netlink, *, strict: bool) -> list[str]:
+    """The rule for the node's own addresses stands behind the strict mode's, and where it was without it.
+
+    The original leaves it there for good. A host on which somebody else has moved it is left alone.
+    """
+    first, moved = Rule(FIRST, LOCAL_TABLE), Rule(AFTER_BRANCHES, LOCAL_TABLE)
+    if strict:
+        return settle_rules(netlink, [moved], lambda rule: rule == first)
+    if any(entry.whole and entry.rule == moved for entry in listing(netlink)):
+        return settle_rules(netlink, [first], lambda rule: rule == moved)
+    return []
 
 
 def _wanted_rules(settings: HostSettings) -> list[Rule]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.branch import branch_addresses
 from vpccni.linux.compact import is_shared, settle_shared
 from vpccni.linux.graveyard import REAPED, bury
 from vpccni.linux.layout import PODS_TABLE, RulesLayout, is_no_enis, layout_of, pod_route, pod_rules
@@ -125,27 +126,32 @@ def leftovers(
     """
     untouched = list(spared)
     wirings = [*live, *untouched]
-    hands_off = {wiring.address for wiring in untouched}
+    listed = listing(netlink)
+    # pods with branch ENIs are in no checkpoint
+    branches = branch_addresses(entry.rule for entry in listed if entry.whole)
+    hands_off = {wiring.address for wiring in untouched} | branches
     layout = layout_of(sources)
     kept = {rule for wiring in wirings for rule in pod_rules(layout, wiring)}
     names = {wiring.host_veth for wiring in wirings}
     ours = {link.index: link.name for link in links(netlink) if is_host_veth(veth_prefix, link.name)}
     living = {(pod_route(layout, wiring, 0).table, IPv4Network(wiring.address)) for wiring in wirings}
+    by_veth = [r for r in routes(netlink, MAIN_TABLE) if r.index in ours and _is_pod_route(r)]
+    by_branch = {r.index for r in by_veth if r.destination and r.destination.network_address in branches}
     pod_routes = [
-        *(route for route in routes(netlink, MAIN_TABLE) if route.index in ours and _is_pod_route(route)),
+        *(route for route in by_veth if route.index not in by_branch),
         *routes(netlink, PODS_TABLE),  # all of it is ours
     ]
     return Leftovers(
         rules=tuple(
             entry.rule
-            for entry in listing(netlink)
+            for entry in listed
             if entry.whole
             and entry.rule not in kept
             and pod_of(entry.rule) not in hands_off
             and (_is_pod_rule(entry.rule) or (sources is None and is_shared(entry.rule)))
         ),
         routes=tuple(route for route in pod_routes if (route.table, route.destination) not in living),
-        links=tuple(name for name in ours.values() if name not in names),
+        links=tuple(name for index, name in ours.items() if name not in names and index not in by_branch),
         sources=sources is None and has_sources(),
     )
 

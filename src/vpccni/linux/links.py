@@ -32,7 +32,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_LINKINFO, IFLA_GROUP, IFLA_
 )
 IFLA_EXT_MASK, SKIP_STATS = 29, 8
 """RTEXT_FILTER_SKIP_STATS: nobody here asks for a device's counters."""
-IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, VLAN_ID = 1, 2, 1, 1
 IFF_UP = 1
 IFINFO = struct.Struct("=BxHiII")
 
@@ -65,6 +65,16 @@ def add_veth(name: str, mac: bytes, mtu: int, *, peer: str, peer_netns: int, pee
     )
     body += attribute(IFLA_MTU, struct.pack("=I", mtu)) + attribute(IFLA_LINKINFO, info)
     return Request(NEWLINK, CREATE | EXCL, body, f"add veth {name} with peer {peer}")
+
+
+def add_vlan(name: str, mac: str, parent: int, vlan: int) -> Request:
+    """A device of its own MAC for what the parent receives and sends with that VLAN's tag (802.1Q)."""
+    info = attribute(IFLA_INFO_KIND, b"vlan")
+    info += attribute(IFLA_INFO_DATA, attribute(VLAN_ID, struct.pack("=H", vlan)))
+    body = IFINFO.pack(0, 0, 0, 0, 0) + attribute(IFLA_IFNAME, name_value(name))
+    body += attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    body += attribute(IFLA_LINK, struct.pack("=I", parent)) + attribute(IFLA_LINKINFO, info)
+    return Request(NEWLINK, CREATE | EXCL, body, f"add VLAN {vlan} as {name}")
 
 
 def set_link(index: int, *, up: bool | None = None, mtu: int | None = None, name: str | None = None,

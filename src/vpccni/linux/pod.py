@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import secrets
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
@@ -34,7 +35,22 @@ from vpccni.linux.wiring import (
     inner_rules,
 )
 
-__all__ = ["PodWiring", "Wired", "WiringError", "check", "reap", "unwire", "wire"]
+__all__ = [
+    "PodWiring",
+    "Wired",
+    "WiringError",
+    "check",
+    "configure_inside",
+    "configure_outside",
+    "delete_all",
+    "every_rule_of",
+    "make_pair",
+    "quiet",
+    "reap",
+    "unwire",
+    "wire",
+    "wired",
+]
 
 LOOPBACK = 1
 """lo is the first device of every namespace."""
@@ -59,15 +75,14 @@ def wire(
     `sources` is the compact layout's map of ENIs; None: the layout is the compatible one. Raises WiringError after undoing all of it.
     """
     try:
-        outside, inside = _make_pair(host, pod, netns, wiring, sources)
-        if outside.up:
-            return _wired(outside, inside)
-        _configure_inside(pod, wiring, outside, inside)
-        _configure_outside(host, wiring, outside.index, sysctl_dir, sources)
+        outside, inside = make_pair(host, pod, netns, wiring, lambda: check(host, pod, wiring, sources) == [])
+        if not outside.up:
+            configure_inside(pod, wiring, outside, inside)
+            configure_outside(host, wiring, outside.index, sysctl_dir, sources)
     except OSError as error:
         undone = _undo(host, wiring, sources)
         raise WiringError(error.errno, f"pod {wiring.pod}: {error}{undone}") from error
-    return _wired(outside, inside)
+    return wired(outside, inside)
 
 
 def unwire(
@@ -86,7 +101,7 @@ def unwire(
     rules = [Rule(TO_POD, MAIN_TABLE, destination=network)]
     if table != MAIN_TABLE:
         rules.append(Rule(FROM_POD, ANY_TABLE if table is None else table, source=network))
-    _delete_all(host, rules)
+    delete_all(host, rules)
     host.run([delete_pod_route(address, MAIN_TABLE if sources is None else PODS_TABLE)])
     if sources is not None:
         sources.remove(address)
@@ -94,10 +109,10 @@ def unwire(
         bury(host, host_veth)
 
 
-def _make_pair(
-    host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, sources: Sources | None
+def make_pair(
+    host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, is_right: Callable[[], bool]
 ) -> tuple[Link, Link]:
-    """Both ends; the host's is up only if the pod was wired rightly before."""
+    """Both ends; the host's is up only if the pod was wired before, and rightly so. Raises OSError."""
     make = add_veth(
         wiring.host_veth,
         _random_mac(),
@@ -109,7 +124,7 @@ def _make_pair(
     [error] = host.attempt([make])
     if error is not None and error.errno != errno.EEXIST:
         raise error
-    if error is not None and check(host, pod, wiring, sources) != []:
+    if error is not None and not is_right():
         # an earlier sandbox of this pod, or an earlier try in this one: the names must be free on both sides
         bury(host, wiring.host_veth)
         _free_inside(host, pod, wiring.interface)
@@ -133,7 +148,8 @@ def _free_inside(host: Netlink, pod: Netlink, interface: str) -> None:
     pod.run([delete_link(inside.index)])
 
 
-def _configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Link) -> None:
+def configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Link) -> None:
+    """What a pod has in its own namespace. Raises OSError."""
     to_gateway, default = inner_routes(wiring, inside.index)
     pod.run(
         [
@@ -148,16 +164,13 @@ def _configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Li
     )
 
 
-def _configure_outside(
+def configure_outside(
     host: Netlink, wiring: PodWiring, index: int, sysctl_dir: int | None, sources: Sources | None
 ) -> None:
-    base = wiring.host_veth if sysctl_dir is not None else f"net/ipv6/conf/{wiring.host_veth}"
-    settle_sysctls({f"{base}/{name}": value for name, value in VETH_SYSCTLS.items()}, directory=sysctl_dir)
-    network = IPv4Network(wiring.address)
+    """What the host has for a pod, its link's being up at last. Raises OSError."""
+    quiet(wiring.host_veth, sysctl_dir)
     # while the link is still down: no packet of this pod may meet what was another's
-    _delete_all(
-        host, [Rule(TO_POD, ANY_TABLE, destination=network), Rule(FROM_POD, ANY_TABLE, source=network)]
-    )
+    delete_all(host, every_rule_of(wiring.address))
     if sources is not None:
         _choose_eni(host, wiring, sources)
     layout = layout_of(sources)
@@ -170,6 +183,18 @@ def _configure_outside(
     )
 
 
+def quiet(link: str, sysctl_dir: int | None) -> None:
+    """Nobody's IPv6 router is believed on a device of the host's. Raises OSError."""
+    base = link if sysctl_dir is not None else f"net/ipv6/conf/{link}"
+    settle_sysctls({f"{base}/{name}": value for name, value in VETH_SYSCTLS.items()}, directory=sysctl_dir)
+
+
+def every_rule_of(address: IPv4Address) -> list[Rule]:
+    """To and from a pod, whatever tables they lead to."""
+    network = IPv4Network(address)
+    return [Rule(TO_POD, ANY_TABLE, destination=network), Rule(FROM_POD, ANY_TABLE, source=network)]
+
+
 def _choose_eni(host: Netlink, wiring: PodWiring, sources: Sources) -> None:
     if wiring.table == MAIN_TABLE:
         sources.remove(wiring.address)
@@ -179,7 +204,7 @@ def _choose_eni(host: Netlink, wiring: PodWiring, sources: Sources) -> None:
     sources.put(wiring.address, wiring.table)
 
 
-def _delete_all(host: Netlink, rules: list[Rule]) -> None:
+def delete_all(host: Netlink, rules: list[Rule]) -> None:
     """Every rule that answers to one of these: each is asked for until the kernel says that there is none (spec 4.8)."""
     left = rules
     for _ in range(SAME_RULE_MOST):
@@ -207,7 +232,8 @@ def _undo(host: Netlink, wiring: PodWiring, sources: Sources | None) -> str:
     return ""
 
 
-def _wired(outside: Link, inside: Link) -> Wired:
+def wired(outside: Link, inside: Link) -> Wired:
+    """Both ends, for the answer."""
     return Wired(outside.index, outside.mac, inside.index, inside.mac)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network
 
-from vpccni.linux.rtnl import CREATE, EXCL, KNOWN, Netlink, Request, attribute, attributes, u32
+from vpccni.linux.rtnl import CREATE, EXCL, KNOWN, Netlink, Request, attribute, attributes, name_value, u32
 
 NEWRULE, DELRULE, GETRULE = 32, 33, 34
 FRA_DST, FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, FRA_FWMASK = (
@@ -21,7 +21,7 @@ FRA_DST, FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, F
     15,
     16,
 )
-FRA_PROTOCOL = 21
+FRA_IIFNAME, FRA_PROTOCOL = 3, 21
 TO_TABLE = 1
 """The action of a rule that looks a table up."""
 INVERTED = 0x2
@@ -45,9 +45,13 @@ class Rule:
     destination: IPv4Network | None = None
     mark: int | None = None
     mask: int | None = None
+    by: str | None = None
+    """The device that a packet comes in by: of the pods with branch ENIs."""
 
     def __str__(self) -> str:
         words = [f"{self.priority}:"]
+        if self.by is not None:
+            words.append(f"iif {self.by}")
         if self.source:
             words.append(f"from {self.source}")
         if self.destination:
@@ -63,7 +67,7 @@ class Listed:
 
     rule: Rule
     whole: bool
-    """False if it has more selectors than `rule` can say (a device, a port, inverted, …): then it is a stranger's."""
+    """False if it has more selectors than pods' and ENIs' rules have (a device, a port, inverted, …): then it is none of these."""
 
     def answers_to(self, rule: Rule) -> bool:
         """Whether the kernel, asked to delete `rule`, may take this one: what the request leaves out matches anything."""
@@ -74,6 +78,7 @@ class Listed:
             and (rule.source is None or rule.source == own.source)
             and (rule.destination is None or rule.destination == own.destination)
             and (rule.mark is None or (rule.mark, rule.mask) == (own.mark, own.mask))
+            and (rule.by is None or rule.by == own.by)
         )
 
 
@@ -113,6 +118,7 @@ def parse_rule(payload: bytes) -> Listed:
         destination=IPv4Network((found[FRA_DST], destination_length)) if FRA_DST in found else None,
         mark=u32(found[FRA_FWMARK]) if FRA_FWMARK in found else None,
         mask=u32(found[FRA_FWMASK]) if FRA_FWMASK in found else None,
+        by=found[FRA_IIFNAME].rstrip(b"\0").decode() if FRA_IIFNAME in found else None,
     )
     suppressed = u32(found[FRA_SUPPRESS_PREFIXLEN]) if FRA_SUPPRESS_PREFIXLEN in found else NOT_SUPPRESSED
     whole = (
@@ -142,6 +148,8 @@ def _body(rule: Rule) -> bytes:
     if rule.source:
         body += attribute(FRA_SRC, rule.source.network_address.packed)
     body += attribute(FRA_PRIORITY, struct.pack("=I", rule.priority))
+    if rule.by is not None:
+        body += attribute(FRA_IIFNAME, name_value(rule.by))
     if rule.mark is not None:
         body += attribute(FRA_FWMARK, struct.pack("=I", rule.mark))
     if rule.mask is not None:

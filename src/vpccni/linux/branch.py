@@ -1,0 +1,222 @@
+"""Connects a pod to a branch ENI of its own, for its own security groups: a VLAN of the trunk ENI beside the veth pair (spec 4.7).
+
+In the standard mode the pod is one of its node's: what comes from or goes to the node, or to a pod there, does not pass the
+security groups. In the strict mode all of its packets go by the VLAN, also to the node itself.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.check import check, in_the_pod, of_link
+from vpccni.linux.errors import KernelError
+from vpccni.linux.graveyard import bury
+from vpccni.linux.layout import RulesLayout, pod_rules
+from vpccni.linux.links import Link, add_vlan, delete_link, link_named, set_link
+from vpccni.linux.pod import (
+    configure_inside,
+    configure_outside,
+    delete_all,
+    every_rule_of,
+    make_pair,
+    quiet,
+    wired,
+)
+from vpccni.linux.routes import Route, Scope, delete_pod_route, put_route, routes
+from vpccni.linux.rtnl import Netlink
+from vpccni.linux.rules import ANY_TABLE, Rule, add_rule, listing
+from vpccni.linux.source_check import loosen
+from vpccni.linux.wiring import PodWiring, Wired, WiringError
+
+BY_BRANCH = 10
+"""Priority of the strict mode's rules (spec 5.1): before the local table, which that mode has at 20."""
+FIRST_TABLE = 100
+"""A branch ENI's table is this and its VLAN's number (spec 4.2)."""
+MOST_VLAN = 4094
+STRICT_PREFIX = "vlan"
+"""Of the host's end of the veth pair, in the strict mode (spec 4.2)."""
+
+
+class Enforcing(enum.Enum):
+    """POD_SECURITY_GROUP_ENFORCING_MODE."""
+
+    STRICT = "strict"
+    STANDARD = "standard"
+
+
+@dataclass(frozen=True, slots=True)
+class BranchWiring:
+    """What a pod's network with a branch ENI is to be. The veth pair's `table` is the branch's."""
+
+    veth: PodWiring
+    vlan: int
+    mac: str
+    """Of the branch ENI: the VPC knows the pod by it."""
+    trunk: int
+    """The index of the trunk ENI's device."""
+    gateway: IPv4Address
+    """The router of the branch ENI's subnet."""
+    strict: bool
+
+    @property
+    def device(self) -> str:
+        """The VLAN's name."""
+        return device_of(self.vlan)
+
+
+def device_of(vlan: int) -> str:
+    """The name of a VLAN's device (spec 4.2)."""
+    return f"vlan.eth.{vlan}"
+
+
+def table_of(vlan: int) -> int:
+    """The routing table of a branch ENI (spec 4.2)."""
+    return FIRST_TABLE + vlan
+
+
+def is_branch_table(table: int) -> bool:
+    """Whether a table may be a branch ENI's; 253 to 255 are the kernel's, whatever the VLAN."""
+    return FIRST_TABLE < table <= FIRST_TABLE + MOST_VLAN and table not in (253, MAIN_TABLE, 255)
+
+
+def wire_branch(
+    host: Netlink, pod: Netlink, netns: int, want: BranchWiring, sysctl_dir: int | None = None
+) -> Wired:
+    """Connect the sandbox, as `pod.wire` does. A VLAN of that number that is there is taken for an older pod's.
+
+    Raises WiringError after undoing all of it.
+    """
+    veth = want.veth
+    try:
+        outside, inside = make_pair(host, pod, netns, veth, lambda: check_branch(host, pod, want) == [])
+        if not outside.up:
+            configure_inside(pod, veth, outside, inside)
+            delete_all(host, [Rule(BY_BRANCH, ANY_TABLE, by=veth.host_veth)])
+            _forget(host, veth.address, want.vlan)
+            vlan = _make_vlan(host, want, sysctl_dir)
+            host.run([put_route(route) for route in _vlan_routes(want, vlan.index)])
+            if want.strict:
+                _lead_by_branch(host, want, outside, sysctl_dir)
+            else:
+                configure_outside(host, veth, outside.index, sysctl_dir, None)
+    except OSError as error:
+        undone = _undo(host, want)
+        raise WiringError(error.errno, f"pod {veth.pod}: {error}{undone}") from error
+    return wired(outside, inside)
+
+
+def unwire_branch(host: Netlink, address: IPv4Address, vlan: int, host_veth: str | None) -> None:
+    """Take the VLAN, the rules, the routes and the veth away, whichever mode made them (spec 4.8). Raises OSError."""
+    _forget(host, address, vlan)
+    if host_veth is not None:
+        bury(host, host_veth)
+
+
+def check_branch(host: Netlink, pod: Netlink, want: BranchWiring) -> list[str]:
+    """What differs from what `wire_branch` makes, in words. Raises OSError."""
+    veth = want.veth
+    vlan = link_named(host, want.device)
+    if vlan is None:
+        differences = [f"the host has no VLAN {want.device}"]
+    else:
+        differences = of_link("the host's", vlan, vlan.mtu)
+        if (vlan.mac, vlan.peer) != (want.mac.lower(), want.trunk):
+            differences.append(
+                f"{want.device} is {vlan.mac} on device {vlan.peer}, not {want.mac} on {want.trunk}"
+            )
+    there = routes(host, veth.table)
+    wanted = _vlan_routes(want, vlan.index if vlan is not None else 0)
+    if not want.strict:
+        return [*differences, *_missing(wanted, there), *check(host, pod, veth)]
+    outside = link_named(host, veth.host_veth)
+    if outside is None:
+        differences.append(f"the host has no link {veth.host_veth}")
+    else:
+        differences += of_link("the host's", outside, veth.mtu)
+        wanted.append(_to_pod(want, outside.index))
+    rules = [entry.rule for entry in listing(host)]
+    return [
+        *differences,
+        *_missing(wanted, there),
+        *(f"rule {rule} is missing" for rule in branch_rules(want) if rule not in rules),
+        *in_the_pod(pod, veth, outside),
+    ]
+
+
+def branch_rules(want: BranchWiring) -> tuple[Rule, ...]:
+    """The host's rules of one pod: in the strict mode by the devices, in the other as every pod's."""
+    if not want.strict:
+        return pod_rules(RulesLayout.COMPATIBLE, want.veth)
+    return tuple(Rule(BY_BRANCH, want.veth.table, by=device) for device in (want.device, want.veth.host_veth))
+
+
+def branch_addresses(rules: Iterable[Rule]) -> frozenset[IPv4Address]:
+    """The pods of the standard mode, by the tables that their rules lead to."""
+    return frozenset(
+        rule.source.network_address
+        for rule in rules
+        if rule.source is not None and rule.source.prefixlen == 32 and is_branch_table(rule.table)
+    )
+
+
+def _missing(wanted: list[Route], there: list[Route]) -> list[str]:
+    return [f"route {route} is missing or another" for route in wanted if route not in there]
+
+
+def _make_vlan(host: Netlink, want: BranchWiring, sysctl_dir: int | None) -> Link:
+    """New, and with it a table without routes of an older pod's."""
+    host.run([add_vlan(want.device, want.mac, want.trunk, want.vlan)])
+    vlan = link_named(host, want.device)
+    if vlan is None:
+        raise KernelError(19, f"{want.device} went away while it was made")
+    quiet(want.device, sysctl_dir)
+    host.run([set_link(vlan.index, up=True)])
+    # the kernel asks who sent a packet without the rules by devices: by these, the pod would be elsewhere
+    loosen(host, vlan.index)
+    return vlan
+
+
+def _vlan_routes(want: BranchWiring, index: int) -> list[Route]:
+    table = want.veth.table
+    return [
+        Route(IPv4Network(want.gateway), table, index, scope=Scope.LINK),
+        Route(None, table, index, gateway=want.gateway),
+    ]
+
+
+def _to_pod(want: BranchWiring, index: int) -> Route:
+    return Route(IPv4Network(want.veth.address), want.veth.table, index, scope=Scope.LINK)
+
+
+def _lead_by_branch(host: Netlink, want: BranchWiring, outside: Link, sysctl_dir: int | None) -> None:
+    quiet(want.veth.host_veth, sysctl_dir)
+    loosen(host, outside.index)
+    host.run([add_rule(rule) for rule in branch_rules(want)])
+    # only now: no packet of the pod's may find another way
+    host.run([set_link(outside.index, up=True), put_route(_to_pod(want, outside.index))])
+
+
+def _forget(host: Netlink, address: IPv4Address, vlan: int) -> None:
+    """Both modes' rules and routes, and the VLAN with its routes."""
+    delete_all(host, [*every_rule_of(address), Rule(BY_BRANCH, table_of(vlan))])
+    host.run([delete_pod_route(address, MAIN_TABLE), delete_pod_route(address, table_of(vlan))])
+    link = link_named(host, device_of(vlan))
+    if link is not None:
+        host.run([delete_link(link.index)])
+
+
+def _undo(host: Netlink, want: BranchWiring) -> str:
+    """Nothing is left; in words, what could not be undone."""
+    try:
+        unwire_branch(host, want.veth.address, want.vlan, None)
+        delete_all(host, [Rule(BY_BRANCH, ANY_TABLE, by=want.veth.host_veth)])
+        link = link_named(host, want.veth.host_veth)
+        if link is not None:  # the runtime may try again in the same sandbox
+            host.run([delete_link(link.index)])
+    except OSError as error:
+        return f"; and it could not be undone: {error}"
+    return ""
