@@ -16,7 +16,7 @@ from tests.kube.api_server import ApiServer, Reply, api_server, refusal
 from vpccni.kube import client
 from vpccni.kube.access import Access, AccessError
 from vpccni.kube.client import TOKEN_AGE, USER_AGENT, HttpCluster, Token, node_view
-from vpccni.kube.port import EniConfig, Event, KubeError, NodeView, Taint
+from vpccni.kube.port import EniConfig, Event, KubeError, NodeView, PodView, Taint
 
 NODE, NODES = "/api/v1/nodes/n1", "/api/v1/nodes"
 POD = "/api/v1/namespaces/default/pods/web"
@@ -414,6 +414,81 @@ def test_a_watch_can_be_left_in_the_middle(api: ApiServer) -> None:
             await anext(watch)
             await anext(watch)
         await asyncio.sleep(0)
+        await cluster.close()
+
+    story(tell)
+
+
+CNI_NODE = "/apis/vpcresources.k8s.aws/v1alpha1/cninodes/n1"
+
+
+def cni_node(version: int, *features: dict[str, str]) -> Reply:
+    return Reply(body={"metadata": {"resourceVersion": str(version)}, "spec": {"features": list(features)}})
+
+
+def test_a_pod_is_read_with_what_its_first_container_is_limited_to(api: ApiServer) -> None:
+    containers = [
+        {"resources": {"limits": {"vpc.amazonaws.com/pod-eni": "1"}}},
+        {"resources": {"limits": {"cpu": "1"}}},
+    ]
+    api.on(
+        "GET",
+        POD,
+        Reply(
+            body={"metadata": {"uid": "u-1", "annotations": {"a": "b"}}, "spec": {"containers": containers}}
+        ),
+    )
+
+    async def tell() -> None:
+        cluster = HttpCluster(Access(api.url), reporter="x")
+        assert await cluster.pod("default", "web") == PodView(
+            "u-1", {"a": "b"}, frozenset({"vpc.amazonaws.com/pod-eni"})
+        )
+        assert await cluster.pod("default", "gone") is None
+        await cluster.close()
+
+    story(tell)
+
+
+def test_a_feature_is_written_beside_the_others_and_in_the_place_of_its_older_self(api: ApiServer) -> None:
+    other, older = {"name": "Else"}, {"name": "CustomNetworking", "value": "eu-1a"}
+    api.on("GET", CNI_NODE, cni_node(4, older, other), cni_node(5, older, other))
+    api.on("PATCH", CNI_NODE, refusal(409, "the object has been modified"), Reply(body={}))
+
+    async def tell() -> None:
+        cluster = HttpCluster(Access(api.url), reporter="x")
+        assert await cluster.ask_for_feature("n1", "CustomNetworking", "eu-1b")
+        await cluster.close()
+
+    story(tell)
+    assert [patch.body for patch in api.asked("PATCH")] == [
+        {
+            "metadata": {"resourceVersion": version},
+            "spec": {"features": [other, {"name": "CustomNetworking", "value": "eu-1b"}]},
+        }
+        for version in ("4", "5")
+    ]
+
+
+def test_a_feature_that_is_there_is_not_written_again(api: ApiServer) -> None:
+    api.on("GET", CNI_NODE, cni_node(4, {"name": "SecurityGroupsForPods"}))
+
+    async def tell() -> None:
+        cluster = HttpCluster(Access(api.url), reporter="x")
+        assert not await cluster.ask_for_feature("n1", "SecurityGroupsForPods")
+        await cluster.close()
+
+    story(tell)
+    assert api.asked("PATCH") == []
+
+
+def test_a_node_without_a_cninode_says_so(api: ApiServer) -> None:
+    api.on("GET", CNI_NODE, refusal(404, 'cninodes "n1" not found'))
+
+    async def tell() -> None:
+        cluster = HttpCluster(Access(api.url), reporter="x")
+        with pytest.raises(KubeError, match="cninodes"):
+            await cluster.ask_for_feature("n1", "SecurityGroupsForPods")
         await cluster.close()
 
     story(tell)

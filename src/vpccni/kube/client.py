@@ -22,7 +22,7 @@ import httpx2
 
 from vpccni import VERSION
 from vpccni.kube.access import Access, AccessError
-from vpccni.kube.port import CONFLICT, NOT_FOUND, EniConfig, Event, KubeError, NodeView, Taint
+from vpccni.kube.port import CONFLICT, NOT_FOUND, EniConfig, Event, KubeError, NodeView, PodView, Taint
 
 USER_AGENT = f"amazon-vpc-cni-k8s/{VERSION}"
 TIMEOUT = 5.0
@@ -39,6 +39,7 @@ CORDONED = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
 CONTROLLER = "aws-node"
 MOST_NOTE = 1024
 """Bytes that the API server takes in an event's note."""
+CNI_NODES = "/apis/vpcresources.k8s.aws/v1alpha1/cninodes"
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 UNAUTHORISED = 401
 NO_ANSWER = (httpx2.HTTPError, OSError, ValueError)
@@ -160,6 +161,39 @@ class HttpCluster:
         spec = found.get("spec") or {}
         return EniConfig(spec.get("subnet") or "", tuple(spec.get("securityGroups") or ()))
 
+    async def pod(self, namespace: str, name: str) -> PodView | None:
+        """A pod as it is now; None if there is none of that name."""
+        try:
+            return pod_view(await self._call("GET", _pod(namespace, name)))
+        except KubeError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    async def ask_for_feature(self, node: str, feature: str, value: str = "") -> bool:
+        """Write a feature in the node's CNINode (spec 7.2), beside those that are there; False if it is there already."""
+        path = f"{CNI_NODES}/{quote(node, safe='')}"
+        pauses = iter(CONFLICT_PAUSES)
+        while True:
+            found = await self._call("GET", path)
+            listed = (found.get("spec") or {}).get("features") or []
+            wanted = {"name": feature, **({"value": value} if value else {})}
+            if wanted in listed:
+                return False
+            others = [one for one in listed if one.get("name") != feature]
+            version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            try:
+                await self._call(
+                    "PATCH", path, body={"metadata": version, "spec": {"features": [*others, wanted]}}
+                )
+            except KubeError as error:
+                pause = next(pauses, None)
+                if error.status != CONFLICT or pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return True
+
     async def annotate_pod(
         self, namespace: str, name: str, key: str, value: str, *, only_if: str | None = None
     ) -> bool:
@@ -265,6 +299,14 @@ def node_view(node: Json) -> NodeView:
         or any((t.key, t.effect) == (CORDONED.key, CORDONED.effect) for t in taints),
         max_pods=int(pods) if pods.isascii() and pods.isdigit() else None,
     )
+
+
+def pod_view(pod: Json) -> PodView:
+    """What the agent wants of a Pod object."""
+    meta = pod.get("metadata") or {}
+    containers = (pod.get("spec") or {}).get("containers") or [{}]
+    limits = (containers[0].get("resources") or {}).get("limits") or {}
+    return PodView(str(meta.get("uid", "")), dict(meta.get("annotations") or {}), frozenset(limits))
 
 
 def _pod(namespace: str, name: str) -> str:

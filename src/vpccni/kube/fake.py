@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from vpccni.kube.port import NOT_FOUND, EniConfig, Event, KubeError, NodeView
+from vpccni.kube.port import NOT_FOUND, EniConfig, Event, KubeError, NodeView, PodView
 
 POD = tuple[str, str]
 """Namespace and name."""
@@ -19,6 +19,10 @@ class FakeCluster:
     eni_configs: dict[str, EniConfig] = field(default_factory=dict)
     pods: dict[POD, dict[str, str]] = field(default_factory=dict)
     """Annotations by pod."""
+    limits: dict[POD, frozenset[str]] = field(default_factory=dict)
+    """The resources' names by pod."""
+    features: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By CNINode: values by feature."""
     events: list[Event] = field(default_factory=list)
     failures: list[KubeError] = field(default_factory=list)
     """What the next calls fail with, one each."""
@@ -68,6 +72,23 @@ class FakeCluster:
         """An ENIConfig; None if there is none of that name."""
         self._asked(f"eni_config {name}")
         return self.eni_configs.get(name)
+
+    async def pod(self, namespace: str, name: str) -> PodView | None:
+        """A pod as it is now; None if there is none of that name."""
+        self._asked(f"pod {namespace}/{name}")
+        if (namespace, name) not in self.pods:
+            return None
+        limits = self.limits.get((namespace, name), frozenset())
+        return PodView(f"uid-of-{name}", dict(self.pods[namespace, name]), limits)
+
+    async def ask_for_feature(self, node: str, feature: str, value: str = "") -> bool:
+        """Write a feature in the node's CNINode."""
+        self._asked(f"ask_for_feature {node} {feature}={value}")
+        if node not in self.features:
+            raise KubeError(NOT_FOUND, f'cninodes "{node}" not found')
+        new = self.features[node].get(feature) != value
+        self.features[node][feature] = value
+        return new
 
     async def annotate_pod(
         self, namespace: str, name: str, key: str, value: str, *, only_if: str | None = None

@@ -52,6 +52,16 @@ class NodeView:
 
 
 @dataclass(frozen=True, slots=True)
+class PodView:
+    """What the agent reads of a pod."""
+
+    uid: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    limits: frozenset[str] = frozenset()
+    """The names of the resources that its first container is limited to."""
+
+
+@dataclass(frozen=True, slots=True)
 class EniConfig:
     """Where the ENIs for pods go with custom networking (spec 7.1)."""
 
@@ -91,6 +101,12 @@ class Cluster(Protocol):
 
     async def eni_config(self, name: str) -> EniConfig | None:
         """An ENIConfig; None if there is none of that name."""
+
+    async def pod(self, namespace: str, name: str) -> PodView | None:
+        """A pod as it is now; None if there is none of that name."""
+
+    async def ask_for_feature(self, node: str, feature: str, value: str = "") -> bool:
+        """Write a feature in the node's CNINode (spec 7.2); False if it is there already. No CNINode is a KubeError."""
 
     async def annotate_pod(
         self, namespace: str, name: str, key: str, value: str, *, only_if: str | None = None
