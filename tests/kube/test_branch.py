@@ -1,5 +1,6 @@
 """The controller's annotation, as it is written and as it may be broken."""
 
+import contextlib
 import json
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -73,10 +74,8 @@ def test_what_cannot_be_used_is_refused_by_name(annotation: str, says: str) -> N
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
 def test_no_annotation_makes_the_reader_fail_otherwise(noise: object) -> None:
-    try:
+    with contextlib.suppress(BranchError):
         branch_of(pod(json.dumps(noise)))
-    except BranchError:
-        pass
 
 
 def test_the_resource_in_the_limits_tells_which_pods_are_meant() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Pod, SandboxKey
+from vpccni.kube.branch import Branch
 
 SUPPORTED = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 INCOMPATIBLE, UNKNOWN_CONTAINER, BAD_ENV, DECODE_FAILURE, INVALID_CONFIG, TRY_AGAIN, INTERNAL = (
@@ -35,6 +36,8 @@ PASSING = frozenset(
         Reason.THROTTLED,
         Reason.EC2_UNREACHABLE,
         Reason.ENI_NOT_VISIBLE,
+        Reason.API_SERVER,
+        Reason.BRANCH_ENI_AWAITED,
     }
 )
 """Reasons that pass by themselves: answered with "try again later"; the others with the original's 999."""
@@ -42,6 +45,10 @@ PASSING = frozenset(
 POD_ANNOTATIONS = "io.kubernetes.cri.pod-annotations"
 NIC_CONFIG, EVERY_CARD = "k8s.amazonaws.com/nicConfig", "multi-nic-attachment"
 """The pod's annotation and the only value that means something (spec 4.1)."""
+DUMMY = "dummy"
+"""How the result's entry begins that is no interface and carries what a DEL wants to know (spec 4.2)."""
+HASH_DIGITS = 11
+MOST_VLAN = 4094
 MORE_INTERFACES = re.compile(r"mNicIf[0-9]+\Z")
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
 INTERFACE_BAD = re.compile(r"[/:\s]")
@@ -75,6 +82,16 @@ class PreviousResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """What a connected pod with a branch ENI has on the host."""
+
+    vlan: int
+    address: IPv4Address | None
+    """None: nothing on the host tells it any more, and nothing there needs it."""
+    host_veth: str
+
+
+@dataclass(frozen=True, slots=True)
 class CniCall:
     """A call that passed the checks of the edge."""
 
@@ -89,6 +106,8 @@ class CniCall:
     veth_prefix: str = "eni"
     previous: tuple[PreviousResult, ...] = ()
     """Our interfaces in an earlier ADD's result."""
+    branch: Placed | None = None
+    """What an earlier ADD made of it with a branch ENI."""
     every_card: bool = False
     """The pod asks for an interface on each network card (spec 4.1)."""
     valid: frozenset[tuple[str, str]] = frozenset()
@@ -150,6 +169,7 @@ def parse_call(env: Mapping[str, str], stdin: bytes) -> CniCall:
         mtu=_mtu(conf.get("mtu")),
         veth_prefix=prefix,
         previous=previous_results(conf.get("prevResult"), interface),
+        branch=previous_branch(conf.get("prevResult"), interface),
         every_card=_every_card(conf),
     )
 
@@ -228,8 +248,48 @@ def result_json(call: CniCall, connected: Sequence[Connected]) -> bytes:
         ips.append({"version": "4", **ip} if call.version < "1.0.0" else ip)
         interfaces.append({"name": one.interface, "mac": str(one.route_table), "sandbox": call.netns})
     first = connected[0]
-    dummy = {"name": f"dummy{first.host_veth[-11:]}", "mac": "0", "sandbox": str(first.device_index)}
+    dummy = {
+        "name": f"{DUMMY}{first.host_veth[-HASH_DIGITS:]}",
+        "mac": "0",
+        "sandbox": str(first.device_index),
+    }
     result = {"cniVersion": call.version, "interfaces": [*interfaces, dummy], "ips": ips, "dns": {}}
+    return json.dumps(result, indent=4).encode()
+
+
+def previous_branch(result: object, interface: str) -> Placed | None:
+    """What an earlier ADD's result says of a branch ENI: the dummy's MAC is the VLAN, if that is not 0 (spec 4.4, 4.8)."""
+    previous = previous_results(result, interface)
+    entries = result.get("interfaces") if isinstance(result, dict) and previous else None
+    vlans = [
+        int(entry["mac"])
+        for entry in entries or ()
+        if isinstance(entry, dict)
+        and str(entry.get("name", "")).startswith(DUMMY)
+        and str(entry.get("mac", "")).isdecimal()
+    ]
+    if not vlans or not 0 < vlans[0] <= MOST_VLAN:
+        return None
+    return Placed(vlans[0], previous[0].address, previous[0].host_veth)
+
+
+def branch_result_json(call: CniCall, host_veth: str, branch: Branch) -> bytes:
+    """ADD's result for a pod with a branch ENI (spec 4.4)."""
+    ip: dict[str, object] = {
+        "interface": 1,
+        "address": f"{branch.address}/32",
+        "gateway": str(branch.gateway),
+    }
+    result = {
+        "cniVersion": call.version,
+        "interfaces": [
+            {"name": host_veth},
+            {"name": call.interface, "mac": "0", "sandbox": call.netns},
+            {"name": f"{DUMMY}{host_veth[-HASH_DIGITS:]}", "mac": str(branch.vlan)},
+        ],
+        "ips": [{"version": "4", **ip} if call.version < "1.0.0" else ip],
+        "dns": {},
+    }
     return json.dumps(result, indent=4).encode()
 
 

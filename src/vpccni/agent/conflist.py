@@ -101,7 +101,7 @@ def _placeholders(settings: Settings) -> dict[str, str]:
     return {
         "__VETHPREFIX__": settings.veth_prefix,
         "__MTU__": str(settings.pod_mtu),
-        "__PODSGENFORCINGMODE__": "strict",
+        "__PODSGENFORCINGMODE__": settings.enforcing.value,
         "__PLUGINLOGFILE__": settings.plugin_log_file,
         "__PLUGINLOGLEVEL__": settings.plugin_log_level,
         "__RANDOMIZESNAT__": settings.randomize_snat.value,

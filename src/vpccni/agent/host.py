@@ -22,6 +22,7 @@ from vpccni.aws.imds import NodeFacts
 from vpccni.ipam.found import is_found
 from vpccni.ipam.values import MAIN_TABLE, Assignment, Eni, Pod
 from vpccni.linux import pod as pod_network
+from vpccni.linux.branch import Enforcing
 from vpccni.linux.conntrack import Released
 from vpccni.linux.drift import DriftWatcher
 from vpccni.linux.eni import forget_gone_enis, set_up_eni, tear_down_eni
@@ -61,6 +62,7 @@ def host_settings(settings: Settings, facts: NodeFacts) -> HostSettings:
         mark=settings.connmark,
         veth_prefix=settings.veth_prefix,
         mtu=settings.eni_mtu,
+        strict_branches=settings.pod_eni and settings.enforcing is Enforcing.STRICT,
     )
 
 
@@ -278,6 +280,10 @@ class KernelHost:
                 return pod_network.check(self._netlink, inside, wiring, self._sources)
 
         return await self._run_typed(work)
+
+    async def on_netlink(self, work: Callable[[Netlink], T]) -> T:
+        """Do something with the socket, between two other things that are done with it. Raises HostError."""
+        return await self._run_typed(lambda: work(self._netlink))
 
     async def stop_watching(self) -> None:
         """Mend nothing any more; before `close`."""

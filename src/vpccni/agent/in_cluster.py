@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 
 from vpccni.agent.clock import Clock
 from vpccni.agent.cloud import NodeCloud
+from vpccni.agent.cni_node import CniNode
 from vpccni.agent.kubernetes import Kubernetes, connect, own_pod
 from vpccni.agent.loop import Agent
 from vpccni.agent.max_pods import listed_max_pods, max_pods
@@ -31,7 +32,7 @@ from vpccni.kube.port import Cluster, EniConfig, NodeView
 log = logging.getLogger(__name__)
 
 
-def _connected(settings: Settings, environ: Mapping[str, str]) -> Cluster | None:
+def connected(settings: Settings, environ: Mapping[str, str]) -> Cluster | None:
     """The API server's client, if there is one to be had; the agent serves pods without it."""
     try:
         return connect(settings, environ)
@@ -62,7 +63,7 @@ class InCluster(Onlooker):
         self._limits = limits
         self._listed = listed_max_pods(limits.type)
         self._threads = Threads(1, "kube")
-        self._cluster = cluster or _connected(settings, environ)
+        self._cluster = cluster or connected(settings, environ)
         self._annotator: PodAnnotator | None = None
         self._events: Events | None = None
         if self._cluster is not None:
@@ -73,8 +74,7 @@ class InCluster(Onlooker):
         self._follower = Kubernetes(
             settings, self._cluster, on_node=self._on_node, on_eni_config=self._on_eni_config
         )
-        self._name: str | None = None
-        scene.eni_config = lambda: self._name
+        scene.eni_config = self._eni_config_name
         self._scene = scene
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -89,6 +89,15 @@ class InCluster(Onlooker):
             log.error("ANNOTATE_POD_IP is set and no API server is configured: no pod is annotated")
         self._agent.onlooker = self
         self._begin(asyncio.ensure_future(self._follower.run()))
+        if self._settings.pod_eni and self._cluster is not None:
+            cni_node = CniNode(
+                self._cluster,
+                self._settings.node_name,
+                self._agent.ipam,
+                self._eni_config_name,
+                takes_trunk=self._limits.trunk,
+            )
+            self._begin(asyncio.ensure_future(cni_node.run()))
 
     async def stop(self) -> None:
         """Follow no more; what was to be told in the background is given up."""
@@ -102,6 +111,9 @@ class InCluster(Onlooker):
         if self._cluster is not None:
             await self._cluster.close()
         self._threads.close()
+
+    def _eni_config_name(self) -> str | None:
+        return self._follower.eni_config_name if self._settings.custom_networking else None
 
     # --- from Kubernetes --------------------------------------------------------------------------------------
 

@@ -105,6 +105,11 @@ class Kubernetes:
             self._node, None if self._heard is None else self._clock() - self._heard, self._trouble
         )
 
+    @property
+    def eni_config_name(self) -> str | None:
+        """The ENIConfig that the node names; None before the node was read."""
+        return self._named.name if self._named is not None else None
+
     async def run(self) -> None:
         """For ever; without a cluster it tells that, if it matters, and ends."""
         if self._cluster is None or not self._settings.node_name:

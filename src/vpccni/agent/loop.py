@@ -90,6 +90,22 @@ class Policies(Protocol):
         """After it has gone."""
 
 
+class Branches(Protocol):
+    """The pods with branch ENIs, whose addresses are none of the pools'. What fails is a CniError."""
+
+    async def add(self, request: PluginRequest, call: CniCall) -> bytes | None:
+        """ADD's result; None: it is no such pod."""
+
+    async def delete(self, call: CniCall) -> bool:
+        """Whether it was such a pod, and is not connected any more."""
+
+    async def check(self, request: PluginRequest, call: CniCall) -> bool:
+        """Whether it is such a pod, and all right."""
+
+    async def sweep(self) -> None:
+        """Take away what is left of such pods that have gone."""
+
+
 class Store(Protocol):
     """Where assignments are written down."""
 
@@ -140,6 +156,8 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.branches: Branches | None = None
+        """With ENABLE_POD_ENI."""
         self.onlooker = Onlooker()
         """Told of what becomes of pods."""
         self.doubted: Callable[[], None] = lambda: None
@@ -153,6 +171,9 @@ class Agent:
         """Give the sandbox an address and connect it. Repeating it gives the same address."""
         began = perf_counter()
         self.counters.adds += 1
+        if self.branches is not None and (result := await self.branches.add(request, call)) is not None:
+            self._added(call)
+            return result
         async with self._turns.of(call.pod):
             self._added(call)
             for before in self._found(call):  # the pod's new sandbox takes the veth's name over
@@ -193,7 +214,8 @@ class Agent:
         async with self._turns.of(call.pod):
             assignments = self._find(call.key) or self._found(call)
             if not assignments:
-                await self._delete_unknown(call)
+                if self.branches is None or not await self.branches.delete(call):
+                    await self._delete_unknown(call)
                 return b""
             for assignment in assignments:
                 step = perf_counter()
@@ -211,6 +233,8 @@ class Agent:
     async def check(self, request: PluginRequest, call: CniCall) -> bytes:
         """Raise CniError if the sandbox's network is not what ADD made of it."""
         assignments = self.cards.find(call.key)
+        if not assignments and self.branches is not None and await self.branches.check(request, call):
+            return b""
         if not assignments:
             raise CniError(UNKNOWN_CONTAINER, f"no address is assigned to {call.key} (pod {call.pod})")
         differences: list[str] = []
@@ -240,6 +264,8 @@ class Agent:
             async with self._turns.of(assignment.pod):
                 await self._unwire(assignment)
                 await self._give_back(assignment, "PodDeleted")
+        if self.branches is not None:
+            await self.branches.sweep()
         self.kick()
         return b""
 

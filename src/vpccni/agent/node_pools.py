@@ -43,7 +43,12 @@ def node_pools(
             continue
         first = not pools
         most = min(card.max_enis, settings.max_enis or card.max_enis)
-        node = NodeLimits(max_enis=most, slots_per_eni=limits.slots_per_eni, max_pods=pods)
+        node = NodeLimits(
+            max_enis=most,
+            slots_per_eni=limits.slots_per_eni,
+            max_pods=pods,
+            trunk_place=first and settings.pod_eni and limits.trunk,
+        )
         discovery = (
             first and settings.subnet_discovery and settings.provisioning and not settings.custom_networking
         )

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from vpccni.ipam.shrinking import SURPLUS_LASTS
 from vpccni.ipam.targets import WarmTargets
+from vpccni.linux.branch import Enforcing
 from vpccni.linux.layout import RulesLayout
 
 T = TypeVar("T")
@@ -25,7 +26,6 @@ FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 MTU_MIN, MTU_MAX = 576, 9001
 NOT_YET = (
     "ENABLE_IPv6",
-    "ENABLE_POD_ENI",
     "ENABLE_V6_EGRESS",
 )
 """Switches of the original that this version does not have (README, limits): asked for in vain, and said so."""
@@ -113,6 +113,9 @@ class Settings:
     leaked_eni_cleanup: bool = True
     annotate_pod_ip: bool = False
     multi_nic: bool = False
+    pod_eni: bool = False
+    """Security groups for pods: branch ENIs behind a trunk ENI."""
+    enforcing: Enforcing = Enforcing.STRICT
     """Whether network cards beside the default one are managed."""
     network_policy_mode: NetworkPolicyMode | None = None
     disable_metrics: bool = False
@@ -218,6 +221,8 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         leaked_eni_cleanup=not r.flag("DISABLE_LEAKED_ENI_CLEANUP", default=False),
         annotate_pod_ip=r.flag("ANNOTATE_POD_IP", default=plain.annotate_pod_ip),
         multi_nic=r.flag("ENABLE_MULTI_NIC", default=plain.multi_nic),
+        pod_eni=r.flag("ENABLE_POD_ENI", default=plain.pod_eni),
+        enforcing=r.read("POD_SECURITY_GROUP_ENFORCING_MODE", plain.enforcing, _one_of(Enforcing)),
         network_policy_mode=r.read(
             "NETWORK_POLICY_ENFORCING_MODE", None, _one_of(NetworkPolicyMode), "no calls of its agent"
         ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -18,13 +19,15 @@ from typing import TypeVar
 
 from vpccni import VERSION
 from vpccni.agent import pending
+from vpccni.agent.branch_host import KernelBranches
+from vpccni.agent.branch_pods import BranchPods
 from vpccni.agent.carry_out import Performer
 from vpccni.agent.clock import steady_clock
 from vpccni.agent.cloud import NodeCloud
 from vpccni.agent.conflist import NAME, write_conflist
 from vpccni.agent.duties import Duties
 from vpccni.agent.host import KernelEnis, KernelHost, host_settings
-from vpccni.agent.in_cluster import InCluster
+from vpccni.agent.in_cluster import InCluster, connected
 from vpccni.agent.install import install_plugin
 from vpccni.agent.loop import Agent
 from vpccni.agent.node_enis import NodeEnis, by_metadata, with_metadata
@@ -45,8 +48,10 @@ from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, NewerCheckpointE
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.found import take_in_found
 from vpccni.ipam.limits import known_limits
+from vpccni.ipam.reasons import Reason
 from vpccni.ipam.restore import Restored, restore
 from vpccni.ipam.values import Assignment, AttachedEni, Eni, EniId
+from vpccni.kube.port import Cluster
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -131,6 +136,8 @@ class Startup:
         ours = await self._set_up_enis(ours)
         pools = node_pools(self.settings, limits, attached[0].eni.id, cloud.cards)
         agent = await self._agent(host, cloud, pools, ours, checkpoint)
+        cluster = connected(self.settings, os.environ)
+        agent.branches = await self._branches(host, agent, cluster)
         self._tell_of_the_start(agent, time.monotonic() - initialising)
         self.service.started(agent)
         self.rpc.started(agent, node_config(self.settings, facts))
@@ -146,7 +153,9 @@ class Startup:
             scene=self.scene, wiring=KernelEnis(self.settings.eni_mtu), clock=self.clock, changed=changed,
             born=self.born,
         )  # fmt: skip
-        in_cluster = InCluster(self.settings, agent, cloud, limits, self.clock, scene=self.scene)
+        in_cluster = InCluster(
+            self.settings, agent, cloud, limits, self.clock, scene=self.scene, cluster=cluster
+        )
         took = time.monotonic() - self.began
         self.scene.counters.startup_took(took, with_api_server=in_cluster.has_api_server)
         await self._serve(agent, host, duties, in_cluster, seen)
@@ -260,6 +269,24 @@ class Startup:
         self.service.phase = "doing the deletions that were noted"
         await pending.work_off(agent, run_dir)
         return agent
+
+    async def _branches(self, host: KernelHost, agent: Agent, cluster: Cluster | None) -> BranchPods:
+        settings = self.settings
+        if settings.pod_eni and cluster is None:
+            log.error("ENABLE_POD_ENI is set and no API server is configured: no pod gets an address. %s",
+                      Reason.API_SERVER.advice)  # fmt: skip
+        mode = settings.network_policy_mode
+        branches = BranchPods(
+            cluster,
+            KernelBranches(host, mode=settings.enforcing, veth_prefix=settings.veth_prefix),
+            self.enis,
+            self.scene.counters,
+            NetworkPolicyAgent(settings.run_dir, mode) if mode is not None else None,
+            enabled=settings.pod_eni,
+            trunk_missed=lambda: agent.doubted(),
+        )
+        await branches.sweep()
+        return branches
 
     def _store_of(self, card: int) -> Store:
         """Of a card beside the default one."""

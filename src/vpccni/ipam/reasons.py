@@ -32,6 +32,8 @@ class Reason(enum.Enum):
     CHECKPOINT_FAILED = "CheckpointFailed"
     HOST_SETUP_FAILED = "HostSetupFailed"
     ENI_CONFIG_MISSING = "EniConfigMissing"
+    API_SERVER = "ApiServer"
+    BRANCH_ENI_AWAITED = "BranchEniAwaited"
 
     @property
     def advice(self) -> str:
@@ -109,6 +111,16 @@ _ADVICE = {
     Reason.ENI_CONFIG_MISSING: (
         "Custom networking is on, but the node's ENIConfig is not to be had: create the one that is named (one per zone is "
         "usual), or correct the node's label or annotation that names it; existing ENIs go on serving their pods."
+    ),
+    Reason.API_SERVER: (
+        "ENABLE_POD_ENI is set, so the API server must say of each pod whether it has security groups of its own, and it "
+        "does not: check CLUSTER_ENDPOINT or KUBERNETES_SERVICE_HOST, the node's way to it, and that aws-node's service "
+        "account may get pods; kubelet tries again by itself."
+    ),
+    Reason.BRANCH_ENI_AWAITED: (
+        "The pod has security groups of its own (a SecurityGroupPolicy selects it) and needs a branch ENI, which the VPC "
+        "resource controller makes and writes on the pod; kubelet tries again by itself. If it lasts, look at the pod's "
+        "events and at the node's CNINode, and whether the instance type takes a trunk ENI."
     ),
 }
 

@@ -10,7 +10,7 @@ from vpccni.ipam.pool import EniView, Pool
 from vpccni.ipam.reasons import Refusal
 from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets
 from vpccni.ipam.under_way import UnderWay
-from vpccni.ipam.values import BlockKind, EniId
+from vpccni.ipam.values import BlockKind, EniId, EniRole
 
 
 @dataclass(slots=True)
@@ -67,7 +67,15 @@ class NodeState:
     @property
     def most_enis(self) -> int:
         """ENIs that the pool may have."""
-        return max(self.limits.max_enis - self.limits.unmanaged_enis, 0)
+        return max(self.limits.max_enis - self.limits.unmanaged_enis - self._kept_for_trunk, 0)
+
+    @property
+    def _kept_for_trunk(self) -> int:
+        """The place that the trunk ENI will need; none once it is among the node's."""
+        awaited = self.limits.trunk_place and all(
+            view.eni.role is not EniRole.TRUNK for view in self.pool.enis()
+        )
+        return 1 if awaited else 0
 
 
 def by_fill(view: EniView) -> tuple[int, bool, int]:

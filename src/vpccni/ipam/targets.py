@@ -36,6 +36,8 @@ class NodeLimits:
     unmanaged_enis: int = 0
     unmanaged_device_indexes: frozenset[int] = frozenset()
     """Device indexes that ENIs outside of the pool use."""
+    trunk_place: bool = False
+    """One place is for a trunk ENI, which somebody else attaches (spec 6.9)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ security groups. In the strict mode all of its packets go by the VLAN, also to t
 from __future__ import annotations
 
 import enum
+import errno
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -16,7 +18,7 @@ from vpccni.linux.check import check, in_the_pod, of_link
 from vpccni.linux.errors import KernelError
 from vpccni.linux.graveyard import bury
 from vpccni.linux.layout import RulesLayout, pod_rules
-from vpccni.linux.links import Link, add_vlan, delete_link, link_named, set_link
+from vpccni.linux.links import Link, add_vlan, delete_link, link_named, links, set_link
 from vpccni.linux.pod import (
     configure_inside,
     configure_outside,
@@ -37,6 +39,7 @@ BY_BRANCH = 10
 FIRST_TABLE = 100
 """A branch ENI's table is this and its VLAN's number (spec 4.2)."""
 MOST_VLAN = 4094
+VLAN_DEVICE = re.compile(r"vlan\.eth\.([0-9]{1,4})")
 STRICT_PREFIX = "vlan"
 """Of the host's end of the veth pair, in the strict mode (spec 4.2)."""
 
@@ -109,7 +112,7 @@ def wire_branch(
     return wired(outside, inside)
 
 
-def unwire_branch(host: Netlink, address: IPv4Address, vlan: int, host_veth: str | None) -> None:
+def unwire_branch(host: Netlink, address: IPv4Address | None, vlan: int, host_veth: str | None) -> None:
     """Take the VLAN, the rules, the routes and the veth away, whichever mode made them (spec 4.8). Raises OSError."""
     _forget(host, address, vlan)
     if host_veth is not None:
@@ -163,6 +166,47 @@ def branch_addresses(rules: Iterable[Rule]) -> frozenset[IPv4Address]:
     )
 
 
+def find_branch(host: Netlink, veth: str) -> tuple[int, IPv4Address | None] | None:
+    """VLAN and address of the pod with that host veth, if it has a branch ENI. Raises OSError.
+
+    In the strict mode the rule by the veth's name tells, also when the veth is gone; in the other the veth's route does.
+    """
+    rules = [entry.rule for entry in listing(host)]
+    link = link_named(host, veth)
+    index = link.index if link is not None else 0
+    for rule in rules:
+        if rule.priority == BY_BRANCH and rule.by == veth and is_branch_table(rule.table):
+            led = (r.destination for r in routes(host, rule.table) if r.index == index and r.destination)
+            return rule.table - FIRST_TABLE, next((to.network_address for to in led), None)
+    if link is None:
+        return None
+    held = {r.destination for r in routes(host, MAIN_TABLE) if r.index == index}
+    for rule in rules:
+        if rule.source in held and rule.source is not None and is_branch_table(rule.table):
+            return rule.table - FIRST_TABLE, rule.source.network_address
+    return None
+
+
+def remove_dead_branches(host: Netlink) -> list[str]:
+    """Take the VLANs away whose pods have gone with their veths; returns the changes. Raises OSError."""
+    changes = []
+    names = {link.name for link in links(host)}
+    listed = [entry.rule for entry in listing(host)]
+    led = {route.destination for route in routes(host, MAIN_TABLE)}
+    for name in sorted(names):
+        match = VLAN_DEVICE.fullmatch(name)
+        if match is None:
+            continue
+        own = [rule for rule in listed if rule.table == table_of(int(match[1]))]
+        strict = any(rule.by is not None and rule.by != name and rule.by in names for rule in own)
+        if strict or any(rule.source is not None and rule.source in led for rule in own):
+            continue
+        for address in branch_addresses(own) or {None}:
+            unwire_branch(host, address, int(match[1]), None)
+        changes.append(f"removed {name} of a pod that is gone")
+    return changes
+
+
 def _missing(wanted: list[Route], there: list[Route]) -> list[str]:
     return [f"route {route} is missing or another" for route in wanted if route not in there]
 
@@ -172,7 +216,7 @@ def _make_vlan(host: Netlink, want: BranchWiring, sysctl_dir: int | None) -> Lin
     host.run([add_vlan(want.device, want.mac, want.trunk, want.vlan)])
     vlan = link_named(host, want.device)
     if vlan is None:
-        raise KernelError(19, f"{want.device} went away while it was made")
+        raise KernelError(errno.ENODEV, f"{want.device} went away while it was made")
     quiet(want.device, sysctl_dir)
     host.run([set_link(vlan.index, up=True)])
     # the kernel asks who sent a packet without the rules by devices: by these, the pod would be elsewhere
@@ -200,10 +244,11 @@ def _lead_by_branch(host: Netlink, want: BranchWiring, outside: Link, sysctl_dir
     host.run([set_link(outside.index, up=True), put_route(_to_pod(want, outside.index))])
 
 
-def _forget(host: Netlink, address: IPv4Address, vlan: int) -> None:
+def _forget(host: Netlink, address: IPv4Address | None, vlan: int) -> None:
     """Both modes' rules and routes, and the VLAN with its routes."""
-    delete_all(host, [*every_rule_of(address), Rule(BY_BRANCH, table_of(vlan))])
-    host.run([delete_pod_route(address, MAIN_TABLE), delete_pod_route(address, table_of(vlan))])
+    delete_all(host, [Rule(BY_BRANCH, table_of(vlan)), *([] if address is None else every_rule_of(address))])
+    if address is not None:
+        host.run([delete_pod_route(address, table) for table in (MAIN_TABLE, table_of(vlan))])
     link = link_named(host, device_of(vlan))
     if link is not None:
         host.run([delete_link(link.index)])

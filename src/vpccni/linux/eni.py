@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv4Network
 
-from vpccni.ipam.values import MAIN_TABLE, Eni
+from vpccni.ipam.values import MAIN_TABLE, Eni, EniRole
 from vpccni.linux.addresses import addresses, delete_address, put_address
 from vpccni.linux.errors import KernelError
 from vpccni.linux.links import Link, links, set_link
@@ -64,7 +64,8 @@ def settle_eni(netlink: Netlink, link: Link, eni: Eni, mtu: int) -> list[str]:
         *_addresses(netlink, link, own),
         *_main_table(netlink, link, own.network),
         *_own_table(netlink, link, eni),
-        *settle_rules(netlink, [own_rule(eni)], lambda _: False),
+        # a trunk's address is nobody's source: its branches have tables of their own (spec 5.4)
+        *(settle_rules(netlink, [own_rule(eni)], lambda _: False) if eni.role is not EniRole.TRUNK else ()),
     ]
 
 
