@@ -1,5 +1,6 @@
 """Pods with branch ENIs, in both modes: real packets, over a macvlan in the VLAN's place where the kernel has no VLANs."""
 
+import asyncio
 import os
 import socket
 import struct
@@ -7,15 +8,32 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from tests.linux.namespaces import MakeSandbox, Sandbox, ip, run, state, wiring
 from tests.linux.test_crashes import KilledError, Mortal
-from tests.linux.vpc import OUTSIDE, PEER, SETTINGS, Vpc, seen_from
+from tests.linux.vpc import OUTSIDE, PEER, SECOND, SETTINGS, Vpc, seen_from
 
+from vpccni.agent.branch_host import KernelBranches
+from vpccni.agent.cni_call import CniCall, Placed
+from vpccni.agent.host import KernelHost
+from vpccni.agent.loop import HostError
+from vpccni.agent.settings import Settings
+from vpccni.agent.wire import PluginRequest
+from vpccni.ipam.values import EniId, EniRole, Pod
+from vpccni.kube.branch import Branch
 from vpccni.linux import branch
-from vpccni.linux.branch import BranchWiring, check_branch, table_of, unwire_branch, wire_branch
+from vpccni.linux.branch import (
+    BranchWiring,
+    Enforcing,
+    check_branch,
+    find_branch,
+    remove_dead_branches,
+    table_of,
+    unwire_branch,
+    wire_branch,
+)
 from vpccni.linux.host import settle_host_rules
 from vpccni.linux.leftovers import keep_pods, leftovers
 from vpccni.linux.links import (
@@ -296,3 +314,64 @@ def test_a_rule_of_the_strict_mode_is_read_back(host: Netlink) -> None:
         "lookup",
         "107",
     ]
+
+
+@both_modes
+def test_it_is_found_by_its_veth(host: Netlink, vpc: Vpc, sandbox: MakeSandbox, mode: str) -> None:
+    del vpc
+    want = wanted(host, mode)
+    assert find_branch(host, want.veth.host_veth) is None
+    connect(host, sandbox(), want)
+    assert find_branch(host, want.veth.host_veth) == (VLAN, ADDRESS)
+    assert find_branch(host, "eth0") is None
+
+
+@both_modes
+def test_what_is_left_of_pods_that_are_gone_is_swept_and_nothing_else(
+    host: Netlink, vpc: Vpc, sandbox: MakeSandbox, mode: str
+) -> None:
+    run("ip", "link", "add", "vlan.eth.x", "type", "veth", "peer", "name", "vlan9")
+    before = state()
+    want = wanted(host, mode)
+    connect(host, sandbox(), want)
+    assert remove_dead_branches(host) == []
+    assert vpc.router.pings(str(ADDRESS))
+    run("ip", "link", "del", want.veth.host_veth)  # as the end of its namespace does
+    assert remove_dead_branches(host) == ["removed vlan.eth.7 of a pod that is gone"]
+    assert state() == before
+    assert remove_dead_branches(host) == []
+
+
+def test_the_agents_host_connects_checks_and_lets_go(host: Netlink, vpc: Vpc, sandbox: MakeSandbox) -> None:
+    """Through the agent's own thread and socket, as the plugin's descriptors come to it."""
+    trunk = link_named(host, "eth2")
+    assert trunk is not None
+    before = state()
+    pod = sandbox()
+    eni = replace(SECOND, id=EniId("eni-trunk"), mac=TRUNK_MAC, role=EniRole.TRUNK)
+    found = Branch("eni-b", BRANCH_MAC, ADDRESS, VLAN, IPv4Network("10.0.0.0/24"))
+    call = CniCall("ADD", "1.0.0", "aws-cni", "c1", "eth0", "/n", Pod("default", "web"))
+
+    def request() -> PluginRequest:
+        return PluginRequest({}, b"", netns=pod.fd, netlink=pod.netlink.sock.fileno())
+
+    async def tell() -> None:
+        kernel = KernelHost(Settings())
+        branches = KernelBranches(kernel, mode=Enforcing.STRICT, veth_prefix="eni")
+        assert await branches.trunk_index(eni) == trunk.index
+        veth = await branches.wire_branch(request(), call, found, eni)
+        assert veth.startswith("vlan")
+        assert await branches.check_branch(request(), call, found, eni) == []
+        placed = await branches.find_branch(call.pod)
+        assert placed == Placed(VLAN, ADDRESS, veth)
+        assert pod.pings(OUTSIDE)
+        await branches.remove_dead()
+        assert await branches.find_branch(call.pod) == placed
+        await branches.unwire_branch(placed)
+        with pytest.raises(HostError, match=r"the device of the trunk ENI eni-trunk .* is not on this node"):
+            await branches.trunk_index(replace(eni, mac="0a:00:00:00:00:77"))
+        kernel.close()
+
+    asyncio.run(tell())
+    reap(host)
+    assert state() == before

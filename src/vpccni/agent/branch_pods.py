@@ -142,8 +142,11 @@ class BranchPods:
                 "VLANs of pods that are gone could not be removed; tried again at the next start: %s", error
             )
 
-    async def of_pod(self, pod: Pod) -> Trunked | None:
-        """The pod's branch ENI; None if it asks for none. Raises CniError if it asks, and there is none to be had."""
+    async def of_pod(self, pod: Pod, uid: str = "") -> Trunked | None:
+        """The pod's branch ENI; None if it asks for none. Raises CniError if it asks, and there is none to be had.
+
+        With a `uid` also if the pod of that name is another one by now.
+        """
         if self._cluster is None:
             raise _refused(Reason.API_SERVER, "no API server is configured", pod)
         try:
@@ -153,6 +156,8 @@ class BranchPods:
             raise _refused(Reason.API_SERVER, str(error), pod) from error
         if view is None:
             raise _refused(Reason.API_SERVER, "the API server does not know the pod", pod)
+        if uid and view.uid != uid:
+            raise CniError(INTERNAL, f"pod UID mismatch: got {view.uid}, expected {uid} (pod {pod})")
         if not asks_for_branch(view):
             return None
         trunk = next((eni for eni in self._enis.values() if eni.role is EniRole.TRUNK), None)

@@ -44,7 +44,8 @@ class CniNode:
     async def run(self) -> None:
         """Ask, for ever, for what is wanted and was not asked for."""
         while True:
-            await asyncio.sleep(LOOK_EVERY if await self.look() else AGAIN_AFTER)
+            pause = LOOK_EVERY if await self.look() else AGAIN_AFTER
+            await asyncio.sleep(pause)
 
     async def look(self) -> bool:
         """One look; whether all is asked for that is wanted."""

@@ -137,16 +137,17 @@ class Startup:
         pools = node_pools(self.settings, limits, attached[0].eni.id, cloud.cards)
         agent = await self._agent(host, cloud, pools, ours, checkpoint)
         cluster = connected(self.settings, os.environ)
-        agent.branches = await self._branches(host, agent, cluster)
+        agent.branches = branches = await self._branches(host, agent, cluster)
         self._tell_of_the_start(agent, time.monotonic() - initialising)
         self.service.started(agent)
-        self.rpc.started(agent, node_config(self.settings, facts))
+        asked = branches if self.settings.pod_eni else None
+        self.rpc.started(agent, node_config(self.settings, facts), branches=asked)
         log.info("Serving the plugin on %s", self.settings.run_dir / "cni.sock")
 
         async def changed(new: NodeFacts) -> None:
             for change in await host.set_up(host_settings(self.settings, new)):
                 log.info("host: %s", change)
-            self.rpc.started(agent, node_config(self.settings, new))
+            self.rpc.started(agent, node_config(self.settings, new), branches=asked)
 
         duties = Duties(
             self.settings, agent, cloud, imds, facts,
@@ -283,7 +284,7 @@ class Startup:
             self.scene.counters,
             NetworkPolicyAgent(settings.run_dir, mode) if mode is not None else None,
             enabled=settings.pod_eni,
-            trunk_missed=lambda: agent.doubted(),
+            trunk_missed=lambda: agent.doubted(),  # noqa: PLW0108 -- the duties set it later
         )
         await branches.sweep()
         return branches

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
+from vpccni.agent.branch_pods import Trunked
 from vpccni.agent.cni_call import CniCall
 from vpccni.agent.settings import Settings
 from vpccni.aws.imds import NodeFacts
@@ -20,6 +21,16 @@ class Backend(Protocol):
 
     async def release_only(self, call: CniCall, reason: str) -> tuple[tuple[Assignment, Eni | None], ...]:
         """Take the sandbox's addresses back and let them cool; none if it has none. An ENI may be gone by now."""
+
+
+class Branches(Protocol):
+    """The pods that have branch ENIs."""
+
+    async def of_pod(self, pod: Pod, uid: str = "") -> Trunked | None:
+        """The pod's; None if it asks for none. Raises CniError if there is none to be had, or it is another pod's."""
+
+    async def trunk_index(self, trunk: Eni) -> int:
+        """The index of the trunk ENI's device. Raises HostError."""
 
 
 class AnnotationError(Exception):

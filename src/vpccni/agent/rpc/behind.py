@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from vpccni.agent.rpc.backend import Annotator, Backend, NodeConfig
+from vpccni.agent.rpc.backend import Annotator, Backend, Branches, NodeConfig
 
 START_PATIENCE = 20.0
 """Seconds that a call waits for an agent that is still starting, as on the plugin's socket."""
@@ -24,6 +24,8 @@ class Served:
     agent: Backend
     node: NodeConfig
     annotator: Annotator | None = None
+    branches: Branches | None = None
+    """With ENABLE_POD_ENI."""
 
 
 class Behind:

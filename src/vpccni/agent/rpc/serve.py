@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vpccni import VERSION
-from vpccni.agent.rpc.backend import Annotator, Backend, NodeConfig
+from vpccni.agent.rpc.backend import Annotator, Backend, Branches, NodeConfig
 from vpccni.agent.rpc.behind import START_PATIENCE, Behind, Served
 
 if TYPE_CHECKING:  # the library costs 60 ms and 7 MiB, and the plugin's socket must not wait for it
@@ -56,9 +56,15 @@ class Rpc:
             self._server = server
             log.info("Serving RPC Handler version %s on unix:%s", VERSION, self._path)
 
-    def started(self, agent: Backend, node: NodeConfig, annotator: Annotator | None = None) -> None:
+    def started(
+        self,
+        agent: Backend,
+        node: NodeConfig,
+        annotator: Annotator | None = None,
+        branches: Branches | None = None,
+    ) -> None:
         """Calls are served and health says so. Again: the node's facts have changed."""
-        self._behind.started(Served(agent, node, annotator))
+        self._behind.started(Served(agent, node, annotator, branches))
         self._wanted.set()
 
     def stopping(self) -> None:

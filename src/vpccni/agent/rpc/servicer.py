@@ -10,7 +10,9 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 from grpclib.server import Stream
 
+from vpccni.agent.branch_pods import Trunked
 from vpccni.agent.cni_call import IDENTIFIER, INTERFACE_BAD, CniCall, CniError
+from vpccni.agent.loop import HostError
 from vpccni.agent.rpc.backend import AnnotationError
 from vpccni.agent.rpc.behind import Behind, NotStartedError, Served
 from vpccni.agent.rpc.rpc_grpc import CNIBackendBase, ConfigServerBackendBase
@@ -30,6 +32,8 @@ Request = TypeVar("Request")
 UNKNOWN_POD = "datastore: unknown pod"
 """The plugin looks for these words in an error and then takes the DEL as done (spec 4.8)."""
 DELETED, FAILED = "PodDeleted", "SetupNSFailed"
+NO_DEVICE = -1
+"""In the place of a device number, for an address behind the trunk ENI (spec 3.3)."""
 VERSION = "1.0.0"
 """Of the CNI specification; the wire does not say which one the plugin speaks, and nothing here depends on it."""
 
@@ -126,7 +130,12 @@ async def _add(served: Served, request: AddNetworkRequest) -> AddNetworkReply:
         log.error("no address for pod %s (%s): %s", call.pod, call.container_id, problem)
         return AddNetworkReply(Success=False)
     try:
+        if served.branches is not None and (found := await served.branches.of_pod(call.pod)) is not None:
+            return _branch_reply(served, found, await served.branches.trunk_index(found.trunk))
         assigned = await served.agent.assign_only(call)
+    except HostError as error:
+        log.error("no address for pod %s (%s): %s", call.pod, call.container_id, error)
+        return AddNetworkReply(Success=False)
     except CniError as error:
         # the wire has no place for the reason: the plugin says only that there is no address
         log.error("%s. %s", error, error.details)
@@ -136,6 +145,42 @@ async def _add(served: Served, request: AddNetworkRequest) -> AddNetworkReply:
         IPAllocationMetadata=[_metadata(assignment, eni) for assignment, eni in assigned],
         UseExternalSNAT=served.node.external_snat,
         VPCv4CIDRs=served.node.direct_cidrs,
+        NetworkPolicyMode=served.node.network_policy_mode,
+    )
+
+
+def _branch_reply(served: Served, found: Trunked, parent: int) -> AddNetworkReply:
+    """The caller makes the VLAN itself: its number, its MAC, its router, and the trunk's device (spec 3.3)."""
+    branch = found.branch
+    return AddNetworkReply(
+        Success=True,
+        IPAllocationMetadata=[
+            IPAllocationMetadata(IPv4Addr=str(branch.address), DeviceNumber=NO_DEVICE, RouteTableId=0)
+        ],
+        UseExternalSNAT=served.node.external_snat,
+        VPCv4CIDRs=served.node.direct_cidrs,
+        PodVlanId=branch.vlan,
+        PodENIMAC=branch.mac,
+        PodENISubnetGW=str(branch.gateway),
+        ParentIfIndex=parent,
+        NetworkPolicyMode=served.node.network_policy_mode,
+    )
+
+
+async def _released_branch(served: Served, call: CniCall, uid: str) -> DelNetworkReply:
+    """For its tear-down, the VLAN of a pod that no pool knows. Raises GRPCError."""
+    if served.branches is None:
+        raise GRPCError(Status.UNKNOWN, UNKNOWN_POD)
+    try:
+        found = await served.branches.of_pod(call.pod, uid)
+    except CniError as error:
+        raise GRPCError(Status.UNKNOWN, str(error)) from error
+    if found is None:
+        raise GRPCError(Status.UNKNOWN, UNKNOWN_POD)
+    return DelNetworkReply(
+        Success=True,
+        IPAllocationMetadata=[IPAllocationMetadata(IPv4Addr=str(found.branch.address))],
+        PodVlanId=found.branch.vlan,
         NetworkPolicyMode=served.node.network_policy_mode,
     )
 
@@ -165,7 +210,7 @@ async def _delete(served: Served, request: DelNetworkRequest) -> DelNetworkReply
     # of the caller's words only these two: the reason is a metric's label
     released = await served.agent.release_only(call, FAILED if request.Reason == FAILED else DELETED)
     if not released:
-        raise GRPCError(Status.UNKNOWN, UNKNOWN_POD)
+        return await _released_branch(served, call, request.K8S_POD_UID)
     first, _ = released[0]
     if served.annotator is not None:
         try:
