@@ -131,7 +131,7 @@ def test_what_iptables_save_prints_is_read() -> None:
 def test_the_kind_is_what_the_command_says(
     monkeypatch: pytest.MonkeyPatch, said: str, *, legacy: bool, fully_random: bool
 ) -> None:
-    monkeypatch.setattr(iptables, "_run", lambda _: said)
+    monkeypatch.setattr(iptables, "run", lambda _: said)
     assert iptables_kind() == IptablesKind(legacy, fully_random)
 
 
@@ -142,7 +142,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, restore: Callable[[int], str]) -> 
         done.append(command[0])
         return restore(done.count("iptables-restore")) if script else ""
 
-    monkeypatch.setattr(iptables, "_run", run)
+    monkeypatch.setattr(iptables, "run", run)
     return done
 
 
@@ -173,8 +173,8 @@ def test_a_refusal_is_in_iptables_own_words(monkeypatch: pytest.MonkeyPatch) -> 
 def test_commands_that_are_missing_slow_or_silent_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(iptables, "TIMEOUT", 0.05)
     with pytest.raises(IptablesError, match="sleep failed: no answer within 0 s"):
-        iptables._run(["sleep", "5"])
+        iptables.run(["sleep", "5"])
     with pytest.raises(IptablesError, match="false failed: it said nothing"):
-        iptables._run(["false"])
+        iptables.run(["false"])
     with pytest.raises(OSError, match="No such file"):
-        iptables._run(["iptables-of-nowhere"])
+        iptables.run(["iptables-of-nowhere"])

@@ -56,9 +56,9 @@ class IptablesKind:
     """Whether it knows SNAT --random-fully (from 1.6.2 on)."""
 
 
-def iptables_kind() -> IptablesKind:
-    """Which iptables is first on PATH (spec 9.1). Raises IptablesError."""
-    return parse_version(_run(["iptables", "--version"]))
+def iptables_kind(command: str = "iptables") -> IptablesKind:
+    """Which iptables is first on PATH (spec 9.1), or ip6tables. Raises IptablesError."""
+    return parse_version(run([command, "--version"]))
 
 
 def parse_version(said: str) -> IptablesKind:
@@ -71,14 +71,22 @@ def parse_version(said: str) -> IptablesKind:
     return IptablesKind("legacy" in said, version >= (1, 6, 2))
 
 
-def settle_iptables(wanted: Mapping[str, WantedTable]) -> list[str]:
-    """Compare and, only if something differs, change all of it at once; returns the changed tables. Raises IptablesError."""
+def saved_tables(command: str = "iptables") -> Tables:
+    """What there is now. Raises IptablesError."""
+    return parse_save(run([f"{command}-save"]))
+
+
+def settle_iptables(wanted: Mapping[str, WantedTable], command: str = "iptables") -> list[str]:
+    """Compare and, only if something differs, change all of it at once; returns the changed tables. Raises IptablesError.
+
+    `command` is iptables or ip6tables.
+    """
     for attempt in range(TRIES):
-        script = transaction(parse_save(_run(["iptables-save"])), wanted)
+        script = transaction(saved_tables(command), wanted)
         if not script:
             return []
         try:
-            _run(["iptables-restore", "--noflush", "-w", LOCK_WAIT], script)
+            run([f"{command}-restore", "--noflush", "-w", LOCK_WAIT], script)
         except IptablesError:
             if attempt == TRIES - 1:
                 raise
@@ -151,7 +159,8 @@ def _is_target(chain: str, present: Mapping[str, list[str]], own: set[str], want
     )
 
 
-def _run(command: list[str], script: str | None = None) -> str:
+def run(command: list[str], script: str | None = None) -> str:
+    """What the command prints. Raises IptablesError."""
     try:
         done = subprocess.run(
             command, input=script, capture_output=True, text=True, check=False, timeout=TIMEOUT

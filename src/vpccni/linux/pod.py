@@ -28,6 +28,7 @@ from vpccni.linux.wiring import (
     FROM_POD,
     TO_POD,
     PodWiring,
+    VethPair,
     Wired,
     WiringError,
     inner_neighbour,
@@ -110,7 +111,7 @@ def unwire(
 
 
 def make_pair(
-    host: Netlink, pod: Netlink, netns: int, wiring: PodWiring, is_right: Callable[[], bool]
+    host: Netlink, pod: Netlink, netns: int, wiring: VethPair, is_right: Callable[[], bool]
 ) -> tuple[Link, Link]:
     """Both ends; the host's is up only if the pod was wired before, and rightly so. Raises OSError."""
     make = add_veth(

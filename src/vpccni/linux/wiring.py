@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Protocol
 
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.addresses import Neighbour
@@ -17,6 +18,22 @@ GATEWAY = IPv4Address("169.254.1.1")
 """What a pod takes for its router: the host's end of its veth pair (spec 4.5). Each further interface has the next."""
 FROM_INTERFACE = 1
 """Priority of the rule inside a pod that sends what an interface's address sends by that interface (spec 4.5)."""
+
+
+class VethPair(Protocol):
+    """Two ends and what they carry."""
+
+    @property
+    def host_veth(self) -> str:
+        """The host's end."""
+
+    @property
+    def interface(self) -> str:
+        """The pod's end."""
+
+    @property
+    def mtu(self) -> int:
+        """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
