@@ -28,7 +28,7 @@ from grpclib.server import Server, Stream
 
 from vpccni.agent.clock import steady_clock
 from vpccni.agent.host import KernelHost
-from vpccni.agent.install import install_plugin
+from vpccni.agent.install import install_plugins
 from vpccni.agent.loop import Agent
 from vpccni.agent.rpc.backend import NodeConfig
 from vpccni.agent.rpc.rpc_grpc import NPBackendBase
@@ -274,7 +274,7 @@ async def inside(theirs: str, probe: str) -> None:
     for command in ("ip link set lo up", "ip address add 10.0.0.10/32 dev lo"):
         await run(*command.split())
     RUN_DIR.mkdir()
-    install_plugin(Path("/run/bin"))
+    install_plugins(Path("/run/bin"))
     await health(probe)
     kubelet, rpc = Kubelet(theirs), Rpc(RUN_DIR)
     await rpc.open()

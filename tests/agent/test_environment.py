@@ -56,11 +56,13 @@ EFFECTS = {
     "AWS_VPC_K8S_CNI_BACKING_STORE": ("/x/ipam.json", "checkpoint"),
     "MY_NODE_NAME": ("node-a", "node_name"),
     "MY_POD_NAME": ("aws-node-x", "pod_name"),
+    "ENABLE_V6_EGRESS": ("true", "v6_egress"),
+    "AWS_VPC_K8S_EGRESS_V6_PLUGIN_LOG_FILE": ("/x/egress.log", "egress_log_file"),
     "ENABLE_POD_ENI": ("true", "pod_eni"),
     "POD_SECURITY_GROUP_ENFORCING_MODE": ("standard", "enforcing"),
     "VPC_CNI_VERSION": ("v1.23.1", "client_version"),
 }
-REPORTED = ("ENABLE_IPv6", "ENABLE_V6_EGRESS")
+REPORTED = ("ENABLE_IPv6",)
 
 
 @pytest.mark.parametrize(("name", "value", "field"), [(name, *what) for name, what in EFFECTS.items()])

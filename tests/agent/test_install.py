@@ -6,17 +6,17 @@ import pytest
 
 from vpccni.agent.conflist import conflist, write_conflist
 from vpccni.agent.files import write_whole
-from vpccni.agent.install import install_plugin, interpreter, plugin_text
+from vpccni.agent.install import install_plugins, interpreter, plugin_text
 from vpccni.agent.settings import Settings
 
 
 def test_the_installed_plugin_runs_and_a_second_installation_does_not_touch_it(tmp_path: Path) -> None:
-    assert install_plugin(tmp_path)
+    assert install_plugins(tmp_path)
     installed = tmp_path / "aws-cni"
     before = (installed.stat().st_ino, installed.stat().st_mtime_ns)
     done = subprocess.run([installed], env={"CNI_COMMAND": "VERSION"}, capture_output=True)
     assert json.loads(done.stdout)["cniVersion"] == "1.1.0"
-    assert not install_plugin(tmp_path)
+    assert not install_plugins(tmp_path)
     assert (installed.stat().st_ino, installed.stat().st_mtime_ns) == before
 
 

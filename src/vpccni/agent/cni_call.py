@@ -106,6 +106,8 @@ class CniCall:
     veth_prefix: str = "eni"
     previous: tuple[PreviousResult, ...] = ()
     """Our interfaces in an earlier ADD's result."""
+    kind: str = "aws-cni"
+    """Which of our plugins was called."""
     branch: Placed | None = None
     """What an earlier ADD made of it with a branch ENI."""
     every_card: bool = False
@@ -169,6 +171,7 @@ def parse_call(env: Mapping[str, str], stdin: bytes) -> CniCall:
         mtu=_mtu(conf.get("mtu")),
         veth_prefix=prefix,
         previous=previous_results(conf.get("prevResult"), interface),
+        kind=str(conf.get("type", "aws-cni")),
         branch=previous_branch(conf.get("prevResult"), interface),
         every_card=_every_card(conf),
     )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,22 @@ log = logging.getLogger(__name__)
 NAME = "10-aws.conflist"
 TEMPLATE = Path("/app") / NAME
 """Where the original's chart mounts a user's template (cniConfig)."""
-NOT_OURS = "egress-cni"
-"""A plugin of the original that we do not install: named in a conflist it would fail every pod."""
+EGRESS = "egress-cni"
 
 
-def conflist(settings: Settings, template: str | None = None) -> dict[str, Any]:
-    """The network configuration list: aws-cni, then the stock plugins that the settings ask for.
+def conflist(
+    settings: Settings, template: str | None = None, *, node_ipv6: IPv6Address | None = None
+) -> dict[str, Any]:
+    """The network configuration list: aws-cni, then the plugins that the settings ask for.
+
+    egress-cni is in it only if it has something to do, a node's address of IPv6 among it: where the original's is always
+    there and switched off, each pod would wait for it for nothing.
 
     With a `template` what that says, and of the plugins asked for those that it has not got. Raises ValueError, which
     names the problem, if the template is no network configuration list.
     """
-    found = _built_in(settings) if template is None else _rendered(template, settings)
+    values = _placeholders(settings, node_ipv6)
+    found = _built_in(values) if template is None else _rendered(template, values)
     plugins = found["plugins"]
     types = {plugin.get("type") for plugin in plugins}
     if settings.bandwidth_plugin and "bandwidth" not in types:
@@ -41,24 +48,25 @@ def conflist(settings: Settings, template: str | None = None) -> dict[str, Any]:
     return found
 
 
-def write_conflist(settings: Settings, template: Path = TEMPLATE) -> bool:
+def write_conflist(
+    settings: Settings, template: Path = TEMPLATE, *, node_ipv6: IPv6Address | None = None
+) -> bool:
     """Write the conflist where the runtime looks; True if anything changed. Raises OSError.
 
     A template that cannot be used is said and passed over: a node without any conflist runs no pod.
     """
     try:
-        found = conflist(settings, template.read_text())
+        found = conflist(settings, template.read_text(), node_ipv6=node_ipv6)
     except FileNotFoundError:
-        found = conflist(settings)
+        found = conflist(settings, node_ipv6=node_ipv6)
     except ValueError as error:
         log.error("%s cannot be used: %s; using the built-in configuration", template, error)
-        found = conflist(settings)
+        found = conflist(settings, node_ipv6=node_ipv6)
     text = json.dumps(found, indent=2) + "\n"
     return write_whole(settings.host_conf_dir / NAME, text.encode(), 0o644)
 
 
-def _built_in(settings: Settings) -> dict[str, Any]:
-    values = _placeholders(settings)
+def _built_in(values: Mapping[str, str]) -> dict[str, Any]:
     aws_cni = {
         "name": "aws-cni",
         "type": "aws-cni",
@@ -69,17 +77,37 @@ def _built_in(settings: Settings) -> dict[str, Any]:
         "pluginLogLevel": values["__PLUGINLOGLEVEL__"],
         "capabilities": {"io.kubernetes.cri.pod-annotations": True},
     }
+    egress = {
+        "name": EGRESS,
+        "type": EGRESS,
+        "mtu": values["__MTU__"],
+        "enabled": values["__EGRESSPLUGINENABLED__"],
+        "randomizeSNAT": values["__RANDOMIZESNAT__"],
+        "nodeIP": values["__NODEIP__"],
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": values["__EGRESSPLUGINIPAMSUBNET__"]}]],
+            "routes": [{"dst": values["__EGRESSPLUGINIPAMDST__"]}],
+            "dataDir": values["__EGRESSPLUGINIPAMDATADIR__"],
+        },
+        "pluginLogFile": values["__EGRESSPLUGINLOGFILE__"],
+        "pluginLogLevel": values["__PLUGINLOGLEVEL__"],
+    }
     portmap = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
     return {
         "cniVersion": "0.4.0",
         "name": "aws-cni",
         "disableCheck": False,
-        "plugins": [aws_cni, portmap],
+        "plugins": [aws_cni, egress, portmap] if _is_on(egress) else [aws_cni, portmap],
     }
 
 
-def _rendered(template: str, settings: Settings) -> dict[str, Any]:
-    for name, value in _placeholders(settings).items():
+def _is_on(plugin: Mapping[str, Any]) -> bool:
+    return plugin.get("type") != EGRESS or plugin.get("enabled") == "true"
+
+
+def _rendered(template: str, values: Mapping[str, str]) -> dict[str, Any]:
+    for name, value in values.items():
         template = template.replace(name, json.dumps(value)[1:-1])
     try:
         found = json.loads(template)
@@ -90,14 +118,12 @@ def _rendered(template: str, settings: Settings) -> dict[str, Any]:
         raise ValueError("it has no list of plugins")
     if "aws-cni" not in (plugin.get("type") for plugin in plugins):
         raise ValueError("it does not have aws-cni among its plugins")
-    kept = [plugin for plugin in plugins if plugin.get("type") != NOT_OURS]
-    if len(kept) < len(plugins):
-        log.warning("the template's %s is left out: this version does not have that plugin", NOT_OURS)
-    return {**found, "plugins": kept}
+    return {**found, "plugins": [plugin for plugin in plugins if _is_on(plugin)]}
 
 
-def _placeholders(settings: Settings) -> dict[str, str]:
-    """What a template may ask for. Those of egress-cni are for a plugin that is left out, and say that it is off."""
+def _placeholders(settings: Settings, node_ipv6: IPv6Address | None) -> dict[str, str]:
+    """What a template may ask for."""
+    on = settings.v6_egress and node_ipv6 is not None
     return {
         "__VETHPREFIX__": settings.veth_prefix,
         "__MTU__": str(settings.pod_mtu),
@@ -105,10 +131,10 @@ def _placeholders(settings: Settings) -> dict[str, str]:
         "__PLUGINLOGFILE__": settings.plugin_log_file,
         "__PLUGINLOGLEVEL__": settings.plugin_log_level,
         "__RANDOMIZESNAT__": settings.randomize_snat.value,
-        "__EGRESSPLUGINENABLED__": "false",
-        "__EGRESSPLUGINLOGFILE__": settings.plugin_log_file,
+        "__EGRESSPLUGINENABLED__": "true" if on else "false",
+        "__EGRESSPLUGINLOGFILE__": settings.egress_log_file,
         "__EGRESSPLUGINIPAMSUBNET__": "fd00::ac:00/118",
         "__EGRESSPLUGINIPAMDST__": "::/0",
         "__EGRESSPLUGINIPAMDATADIR__": "/run/cni/v4pd/egress-v6-ipam",
-        "__NODEIP__": "",
+        "__NODEIP__": str(node_ipv6) if on else "",
     }

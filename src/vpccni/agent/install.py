@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vpccni import VERSION
 from vpccni.agent.files import write_whole
-from vpccni.cni import plugin
+from vpccni.cni import egress, plugin
 
 OLDEST = (3, 11)
 
@@ -25,31 +25,40 @@ def interpreter() -> Path:
     return next((path for path in newest_first if path.is_file()), own)
 
 
-def plugin_text(python: Path) -> bytes:
-    """The plugin as it is installed: compiled by that very interpreter, which saves a millisecond of each call.
+def plugin_text(python: Path, name: str = "aws-cni") -> bytes:
+    """A plugin as it is installed: compiled by that very interpreter, which saves a millisecond of each call.
 
     -I -S: nothing of the host's site or environment is read, or waited for. Raises OSError if it does not run.
     """
-    compiled = subprocess.run(
-        [python, "-IS", "-c", COMPILE, plugin.__file__], capture_output=True, check=False
-    )
+    sources = [plugin.__file__, *([egress.__file__] if name == "egress-cni" else [])]
+    compiled = subprocess.run([python, "-IS", "-c", COMPILE, *sources], capture_output=True, check=False)
     if compiled.returncode != 0:
         raise OSError(
             f"{python} cannot compile the plugin: {compiled.stderr.decode(errors='replace').strip()}"
         )
-    return HEAD % (os.fsencode(python), VERSION.encode()) + compiled.stdout
+    return HEAD % (os.fsencode(python), name.encode(), VERSION.encode()) + compiled.stdout
 
 
-def install_plugin(bin_dir: Path) -> bool:
-    """Install `aws-cni` into `bin_dir`; True if it changed. A running call keeps the file it was started from."""
-    return write_whole(bin_dir / "aws-cni", plugin_text(interpreter()), 0o755)
+def install_plugins(bin_dir: Path) -> bool:
+    """Install aws-cni and egress-cni; True if one changed. A running call keeps the file it was started from."""
+    python = interpreter()
+    changed = [write_whole(bin_dir / name, plugin_text(python, name), 0o755) for name in PLUGINS]
+    return any(changed)
 
 
-HEAD = b"#!%s -IS\n# aws-cni of vpc-cni %s: vpccni/cni/plugin.py, compiled for this interpreter\n"
+PLUGINS = ("aws-cni", "egress-cni")
+HEAD = b"#!%s -IS\n# %s of vpc-cni %s: from vpccni/cni, compiled for this interpreter\n"
 COMPILE = """
 import marshal, sys
-with open(sys.argv[1], encoding="utf-8") as source:
-    code = compile(source.read(), "aws-cni", "exec", optimize=2)
-print("import marshal")
-print(f"exec(marshal.loads({marshal.dumps(code)!r}))")
+*modules, program = sys.argv[1:]
+def dumped(path):
+    with open(path, encoding="utf-8") as source:
+        return marshal.dumps(compile(source.read(), path.rsplit("/", 1)[-1], "exec", optimize=2))
+print("import marshal, sys")
+if modules:  # aws-cni's own, which egress-cni imports
+    print("def module(name): return sys.modules.setdefault(name, type(sys)(name))")
+    print("module('vpccni').cni, plugin = module('vpccni.cni'), module('vpccni.cni.plugin')")
+    print("sys.modules['vpccni.cni'].plugin = plugin")
+    print(f"exec(marshal.loads({dumped(modules[0])!r}), plugin.__dict__)")
+print(f"exec(marshal.loads({dumped(program)!r}))")
 """

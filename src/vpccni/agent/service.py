@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from vpccni.agent.cni_call import INTERNAL, NOT_AVAILABLE, CniCall, CniError, error_json, parse_call
+from vpccni.agent.egress import TYPE, Egress
 from vpccni.agent.logs import PLUGIN_LOGGER
 from vpccni.agent.loop import Agent
 from vpccni.agent.wire import PluginRequest, Reply
@@ -23,10 +24,12 @@ class Service:
 
     def __init__(self) -> None:
         self.phase = "reading settings"
+        self._egress: Egress | None = None
         self._agent: asyncio.Future[Agent] = asyncio.get_running_loop().create_future()
 
-    def started(self, agent: Agent) -> None:
+    def started(self, agent: Agent, egress: Egress | None = None) -> None:
         """From now on calls are served."""
+        self._egress = egress
         self.phase = "serving"
         self._agent.set_result(agent)
 
@@ -64,6 +67,8 @@ class Service:
                     NOT_AVAILABLE, f"the agent is starting: {self.phase}", Reason.AGENT_STARTING.advice
                 ) from None
             raise CniError.refused(Refusal(Reason.AGENT_STARTING, self.phase), call.pod) from None
+        if call.kind == TYPE and self._egress is not None:
+            return await self._egress.serve(request, call)
         match call.command:
             case "ADD":
                 return await agent.add(request, call)

@@ -24,10 +24,7 @@ T = TypeVar("T")
 TRUE_WORDS = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 MTU_MIN, MTU_MAX = 576, 9001
-NOT_YET = (
-    "ENABLE_IPv6",
-    "ENABLE_V6_EGRESS",
-)
+NOT_YET = ("ENABLE_IPv6",)
 """Switches of the original that this version does not have (README, limits): asked for in vain, and said so."""
 ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
 RESERVED_TAG = "k8s.amazonaws.com"
@@ -116,6 +113,9 @@ class Settings:
     pod_eni: bool = False
     """Security groups for pods: branch ENIs behind a trunk ENI."""
     enforcing: Enforcing = Enforcing.STRICT
+    v6_egress: bool = False
+    """IPv4 pods reach IPv6 by a second interface and their node's address."""
+    egress_log_file: str = "/var/log/aws-routed-eni/egress-v6-plugin.log"
     """Whether network cards beside the default one are managed."""
     network_policy_mode: NetworkPolicyMode | None = None
     disable_metrics: bool = False
@@ -222,6 +222,8 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         annotate_pod_ip=r.flag("ANNOTATE_POD_IP", default=plain.annotate_pod_ip),
         multi_nic=r.flag("ENABLE_MULTI_NIC", default=plain.multi_nic),
         pod_eni=r.flag("ENABLE_POD_ENI", default=plain.pod_eni),
+        v6_egress=r.flag("ENABLE_V6_EGRESS", default=plain.v6_egress),
+        egress_log_file=r.text("AWS_VPC_K8S_EGRESS_V6_PLUGIN_LOG_FILE", plain.egress_log_file),
         enforcing=r.read("POD_SECURITY_GROUP_ENFORCING_MODE", plain.enforcing, _one_of(Enforcing)),
         network_policy_mode=r.read(
             "NETWORK_POLICY_ENFORCING_MODE", None, _one_of(NetworkPolicyMode), "no calls of its agent"

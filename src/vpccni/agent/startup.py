@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from ipaddress import IPv6Address
 from typing import TypeVar
 
 from vpccni import VERSION
@@ -26,9 +27,10 @@ from vpccni.agent.clock import steady_clock
 from vpccni.agent.cloud import NodeCloud
 from vpccni.agent.conflist import NAME, write_conflist
 from vpccni.agent.duties import Duties
+from vpccni.agent.egress import Egress
 from vpccni.agent.host import KernelEnis, KernelHost, host_settings
 from vpccni.agent.in_cluster import InCluster, connected
-from vpccni.agent.install import install_plugin
+from vpccni.agent.install import install_plugins
 from vpccni.agent.loop import Agent
 from vpccni.agent.node_enis import NodeEnis, by_metadata, with_metadata
 from vpccni.agent.node_pools import checkpoint_of, managed_cards, node_pools
@@ -43,7 +45,7 @@ from vpccni.agent.store import Store
 from vpccni.agent.unwired import judge_unwired
 from vpccni.agent.wire import PluginServer
 from vpccni.aws.errors import Ec2Error
-from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_facts
+from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_facts, own_ipv6
 from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, NewerCheckpointError, snapshot
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.found import take_in_found
@@ -94,8 +96,8 @@ class Startup:
         self.scene.counters.initialising = 1
         self.observing.start()
         pending.pending_dir(self.settings.run_dir).mkdir(mode=0o700, exist_ok=True)
-        if install_plugin(self.settings.host_bin_dir):
-            log.info("Installed the plugin in %s", self.settings.host_bin_dir)
+        if install_plugins(self.settings.host_bin_dir):
+            log.info("Installed the plugins in %s", self.settings.host_bin_dir)
         imds = Imds(self.settings.imds_endpoint)
         facts = await self._until(
             "asking the instance metadata service", self._threaded(lambda: node_facts(imds))
@@ -139,7 +141,9 @@ class Startup:
         cluster = connected(self.settings, os.environ)
         agent.branches = branches = await self._branches(host, agent, cluster)
         self._tell_of_the_start(agent, time.monotonic() - initialising)
-        self.service.started(agent)
+        egress = Egress(host)
+        node_ipv6 = await self._own_ipv6(egress, imds)
+        self.service.started(agent, egress)
         asked = branches if self.settings.pod_eni else None
         self.rpc.started(agent, node_config(self.settings, facts), branches=asked)
         log.info("Serving the plugin on %s", self.settings.run_dir / "cni.sock")
@@ -159,7 +163,7 @@ class Startup:
         )
         took = time.monotonic() - self.began
         self.scene.counters.startup_took(took, with_api_server=in_cluster.has_api_server)
-        await self._serve(agent, host, duties, in_cluster, seen)
+        await self._serve(agent, host, duties, in_cluster, seen, node_ipv6)
         host.close()
 
     # --- phases -----------------------------------------------------------------------------------------------
@@ -271,6 +275,20 @@ class Startup:
         await pending.work_off(agent, run_dir)
         return agent
 
+    async def _own_ipv6(self, egress: Egress, imds: Imds) -> IPv6Address | None:
+        """What pods' IPv6 leaves with, if it is to leave; the host is ready for it then."""
+        if not self.settings.v6_egress:
+            return None
+        await egress.start()
+        try:
+            found = await self._threaded(lambda: own_ipv6(imds))()
+        except ImdsError as error:
+            log.warning("ENABLE_V6_EGRESS is of no effect, the node's IPv6 address is not known: %s", error)
+            return None
+        if found is None:
+            log.warning("ENABLE_V6_EGRESS is of no effect: the primary ENI has no IPv6 address")
+        return found
+
     async def _branches(self, host: KernelHost, agent: Agent, cluster: Cluster | None) -> BranchPods:
         settings = self.settings
         if settings.pod_eni and cluster is None:
@@ -318,7 +336,13 @@ class Startup:
         counters.initialisation_took(initialised, success=True)
 
     async def _serve(
-        self, agent: Agent, host: KernelHost, duties: Duties, in_cluster: InCluster, seen: NodeEnis | None
+        self,
+        agent: Agent,
+        host: KernelHost,
+        duties: Duties,
+        in_cluster: InCluster,
+        seen: NodeEnis | None,
+        node_ipv6: IPv6Address | None,
     ) -> None:
         """Everything that goes on beside the pods' calls, until the signal to stop; then all of it ends."""
         stop = self.stop
@@ -329,7 +353,7 @@ class Startup:
         except OSError as error:
             log.error("what somebody changes on the host is mended at the next start only: %s", error)
         agent.kick()
-        readiness = asyncio.create_task(self._write_conflist(agent))
+        readiness = asyncio.create_task(self._write_conflist(agent, node_ipv6))
         judging = asyncio.create_task(judge_unwired(self.unwired, agent, host, self.clock))
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
@@ -352,10 +376,10 @@ class Startup:
         await self.observing.stop()
         self.threads.shutdown(wait=False)
 
-    async def _write_conflist(self, agent: Agent) -> None:
+    async def _write_conflist(self, agent: Agent, node_ipv6: IPv6Address | None) -> None:
         """The node is Ready when it can run a pod."""
         await agent.has_addresses.wait()
-        write_conflist(self.settings)
+        write_conflist(self.settings, node_ipv6=node_ipv6)
         log.info("Wrote %s", self.settings.host_conf_dir / NAME)
 
     # --- waiting ----------------------------------------------------------------------------------------------

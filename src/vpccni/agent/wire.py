@@ -28,6 +28,7 @@ class PluginRequest:
     netns: int | None = None
     netlink: int | None = None
     sysctl_dir: int | None = None
+    pod_sysctl_dir: int | None = None
     _fds: list[int] = field(default_factory=list)
 
     def close(self) -> None:
@@ -58,7 +59,8 @@ def decode_request(raw: bytes, fds: list[int]) -> PluginRequest:
         raise ValueError("not a request of the aws-cni plugin, or cut short")
     env = dict(os.fsdecode(entry).split("=", 1) for entry in entries if b"=" in entry)
     by_letter = dict(zip(letters.decode("ascii"), fds, strict=True))
-    return PluginRequest(env, stdin, by_letter.get("n"), by_letter.get("l"), by_letter.get("s"), list(fds))
+    netns, netlink, sysctls, pod_sysctls = (by_letter.get(letter) for letter in "nlsp")
+    return PluginRequest(env, stdin, netns, netlink, sysctls, pod_sysctls, list(fds))
 
 
 class PluginServer:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -158,6 +158,15 @@ def node_facts(imds: ImdsPort) -> NodeFacts:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ImdsError(META, 200, f"said something that cannot be read ({error!r})", ADVICE_TOKEN) from error
+
+
+def own_ipv6(imds: ImdsPort) -> IPv6Address | None:
+    """The primary ENI's own IPv6 address; None if it has none. Raises ImdsError."""
+    found = imds.get(f"{META}ipv6")
+    try:
+        return IPv6Address(found.strip()) if found else None
+    except ValueError:
+        return None
 
 
 def attached_enis(imds: ImdsPort) -> tuple[AttachedEni, ...]:

@@ -133,8 +133,8 @@ def note_deletion(env: dict[bytes, bytes], request: bytes) -> None:
     posix.rename(name + b".tmp", name)
 
 
-def main() -> None:
-    """One call of the runtime."""
+def called() -> tuple[dict[bytes, bytes], bytes]:
+    """What the runtime says in the environment, and its command; ends the program where that needs no agent."""
     env = {name: value for name, value in posix.environ.items() if name.startswith(b"CNI_")}
     command = env.get(b"CNI_COMMAND")
     if command is None:
@@ -150,9 +150,21 @@ def main() -> None:
     missing = [name for name in REQUIRED[command] if not env.get(name)]
     if missing:
         fail(BAD_ENV, b"required env variables [" + b",".join(missing) + b"] missing")
+    return env, command
+
+
+def standard_input() -> bytes:
+    """All of it: the network configuration."""
     body = b""
     while chunk := posix.read(0, 65536):
         body += chunk
+    return body
+
+
+def main() -> None:
+    """One call of the runtime."""
+    env, command = called()
+    body = standard_input()
     letters, fds = descriptors(env[b"CNI_NETNS"]) if command in (b"ADD", b"CHECK") else (b"", [])
     request = b"\0".join([letters, *[b"%s=%s" % item for item in env.items()]]) + b"\0\0" + body
     try:

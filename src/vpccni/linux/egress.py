@@ -117,6 +117,19 @@ def unwire_egress(host: Netlink, network: str, container_id: str) -> None:
     settle_iptables({"nat": _no_chain(lambda name: name == chain)}, command=IP6TABLES)
 
 
+def check_egress(host: Netlink, network: str, container_id: str) -> list[str]:
+    """What differs from what `wire_egress` makes on the host, in words. Raises OSError."""
+    name, chain = host_veth_of(network, container_id), chain_of(network, container_id)
+    link = link_named(host, name)
+    nat = saved_tables(IP6TABLES).get("nat", {})
+    differences = [] if link is not None and link.up else [f"the host's {name} is down or not there"]
+    if not nat.get(chain):
+        differences.append(f"chain {chain} is missing or empty")
+    if not any(rule.endswith(f"-j {chain}") for rule in nat.get("POSTROUTING", [])):
+        differences.append(f"nothing in POSTROUTING leads to chain {chain}")
+    return differences
+
+
 def block_others() -> list[str]:
     """Nobody begins a connection to such an address; returns the changes. Raises IptablesError."""
     if BLOCKED in _forwarding(saved_tables(IP6TABLES)):
