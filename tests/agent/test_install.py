@@ -1,5 +1,6 @@
 import json
 import subprocess
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,33 @@ def test_the_conflist_is_the_originals_for_the_plugins_that_we_have(tmp_path: Pa
     assert found["plugins"][0]["vethPrefix"] == "veth"
     assert found["plugins"][1] == {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
     assert found["plugins"][3]["sysctl"]["net.ipv6.conf.all.disable_ipv6"] == "1"
+
+
+def test_the_second_plugin_is_installed_with_the_first_in_it(tmp_path: Path) -> None:
+    install_plugins(tmp_path)
+    done = subprocess.run([tmp_path / "egress-cni"], env={"CNI_COMMAND": "VERSION"}, capture_output=True)
+    assert json.loads(done.stdout)["cniVersion"] == "1.1.0"
+
+
+def test_egress_is_listed_where_it_has_something_to_do() -> None:
+    on = Settings(v6_egress=True, pod_mtu=1500, egress_log_file="/x.log")
+    found = conflist(on, node_ipv6=IPv6Address("2001:db8::10"))
+    assert [p["type"] for p in found["plugins"]] == ["aws-cni", "egress-cni", "portmap"]
+    assert found["plugins"][1] == {
+        "name": "egress-cni",
+        "type": "egress-cni",
+        "mtu": "1500",
+        "enabled": "true",
+        "randomizeSNAT": "prng",
+        "nodeIP": "2001:db8::10",
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": "fd00::ac:00/118"}]],
+            "routes": [{"dst": "::/0"}],
+            "dataDir": "/run/cni/v4pd/egress-v6-ipam",
+        },
+        "pluginLogFile": "/x.log",
+        "pluginLogLevel": on.plugin_log_level,
+    }
+    for other in (conflist(on), conflist(Settings(), node_ipv6=IPv6Address("2001:db8::10"))):
+        assert [p["type"] for p in other["plugins"]] == ["aws-cni", "portmap"]

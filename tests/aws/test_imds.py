@@ -3,13 +3,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import pytest
 from tests.aws.conftest import ImdsScript
 
 from vpccni.aws.fake_imds import FakeImds, eni_documents, node_documents
-from vpccni.aws.imds import MACS, Imds, ImdsError, NodeFacts, attached_enis, eni_by_mac, node_facts
+from vpccni.aws.imds import MACS, Imds, ImdsError, NodeFacts, attached_enis, eni_by_mac, node_facts, own_ipv6
 from vpccni.ipam.values import AttachedEni, Block, Eni, EniId, SubnetId
 
 FACTS = NodeFacts(
@@ -238,3 +238,15 @@ def test_nobody_there() -> None:
     imds.silent = True
     with pytest.raises(ImdsError, match="does not answer"):
         node_facts(imds)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"), [("2001:db8::10\n", "2001:db8::10"), (None, None), ("nonsense", None)]
+)
+def test_the_nodes_own_ipv6_address(text: str | None, address: str | None) -> None:
+    class Told:
+        def get(self, path: str) -> str | None:
+            assert path == "/latest/meta-data/ipv6"
+            return text
+
+    assert own_ipv6(Told()) == (IPv6Address(address) if address else None)

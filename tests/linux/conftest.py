@@ -11,6 +11,8 @@ from vpccni.linux.layout import RulesLayout, mask_beside
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.sources import Sources
 
+NODE_IPV6, OUTSIDE_IPV6 = "2001:db8:1::10", "2001:db8:2::1"
+
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Netlink]:
@@ -77,3 +79,21 @@ def vpc(host: Netlink) -> Iterator[Vpc]:
     made = Vpc(host)
     yield made
     made.close()
+
+
+@pytest.fixture
+def internet(host: Netlink, sandbox: MakeSandbox) -> Sandbox:
+    """Beyond the node, whose eth0 has a global address of IPv6."""
+    del host
+    far = sandbox()
+    run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far0")
+    run("ip", "link", "set", "far0", "netns", f"/proc/{os.getpid()}/fd/{far.fd}")
+    run("ip", "link", "set", "eth0", "up")
+    run("ip", "addr", "add", f"{NODE_IPV6}/64", "dev", "eth0", "nodad")
+    Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
+    far.run("ip", "link", "set", "far0", "up")
+    far.run("ip", "link", "set", "lo", "up")
+    far.run("ip", "addr", "add", "2001:db8:1::1/64", "dev", "far0", "nodad")
+    far.run("ip", "addr", "add", f"{OUTSIDE_IPV6}/128", "dev", "lo", "nodad")
+    run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::1")
+    return far

@@ -8,6 +8,8 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
+from tests.linux.conftest import NODE_IPV6 as NODE
+from tests.linux.conftest import OUTSIDE_IPV6 as OUTSIDE
 from tests.linux.namespaces import MakeSandbox, Sandbox, ip, run, wiring
 from tests.linux.test_crashes import KilledError, Mortal
 
@@ -26,28 +28,9 @@ from vpccni.linux.rtnl import Netlink
 from vpccni.linux.wiring import WiringError
 
 pytestmark = pytest.mark.kernel
-NODE, OUTSIDE = "2001:db8:1::10", "2001:db8:2::1"
 WANT = EgressWiring("default/web", "aws-cni", "c0ffee", IPv6Address("fd00::ac:5"), IPv6Address(NODE), 9001)
 MESSAGES = 9
 """More than an ADD sends to the host."""
-
-
-@pytest.fixture
-def internet(host: Netlink, sandbox: MakeSandbox) -> Sandbox:
-    """Beyond the node, whose eth0 has a global address of IPv6."""
-    del host
-    far = sandbox()
-    run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far0")
-    run("ip", "link", "set", "far0", "netns", f"/proc/{os.getpid()}/fd/{far.fd}")
-    run("ip", "link", "set", "eth0", "up")
-    run("ip", "addr", "add", f"{NODE}/64", "dev", "eth0", "nodad")
-    Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
-    far.run("ip", "link", "set", "far0", "up")
-    far.run("ip", "link", "set", "lo", "up")
-    far.run("ip", "addr", "add", "2001:db8:1::1/64", "dev", "far0", "nodad")
-    far.run("ip", "addr", "add", f"{OUTSIDE}/128", "dev", "lo", "nodad")
-    run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::1")
-    return far
 
 
 @pytest.fixture
