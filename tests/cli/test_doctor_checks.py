@@ -423,7 +423,7 @@ def test_a_checkpoint_that_cannot_be_read() -> None:
 # --- pods
 
 
-def ghost(*, carrier: bool) -> Network:
+def ghost(*, carrier: bool, table: int = 2) -> Network:
     """What is left of a pod that nobody wrote down."""
     single = IPv4Network(GHOST)
     return replace(
@@ -435,7 +435,7 @@ def ghost(*, carrier: bool) -> Network:
                 (
                     *NETWORK.rules,
                     PolicyRule(512, table=254, destination=single),
-                    PolicyRule(1536, table=2, source=single),
+                    PolicyRule(1536, table=table, source=single),
                 ),
                 key=lambda rule: rule.priority,
             )
@@ -453,6 +453,10 @@ def test_what_is_left_of_a_pod_is_removed() -> None:
         RemoveRoute(Route(single, 254, 9, scope=Scope.LINK)),
     )
     assert link.mends == (RemoveLink(9, GHOST_VETH),)
+
+
+def test_a_pod_with_a_branch_eni_is_never_written_down_and_nothing_is_wrong_with_that() -> None:
+    assert found(routed(ghost(carrier=True, table=107))) == []
 
 
 def test_a_sandbox_that_runs_and_is_not_written_down_is_left_alone() -> None:

@@ -12,6 +12,7 @@ from vpccni.cli.doctor.plain_rule import plain
 from vpccni.cli.kernel.fib import Flow, look_up
 from vpccni.cli.kernel.values import Device, Kind, Network, TableRoute
 from vpccni.ipam.values import MAIN_TABLE, Assignment
+from vpccni.linux.branch import branch_addresses
 from vpccni.linux.layout import PODS_TABLE
 from vpccni.linux.names import host_veth, is_host_veth
 from vpccni.linux.routes import Route, Scope
@@ -39,9 +40,13 @@ def leftovers(facts: Facts) -> Iterator[Finding]:
     live = {each.address for each in assignments}
     in_use = {index for index, device in strays.items() if device.up and device.carrier}
     owners = {route.destination.network_address: route for route in _pod_routes(routing, prefix)}
+    # pods with branch ENIs are never written down
+    branches = branch_addresses(rule for each in routing.network.rules if (rule := plain(each)) is not None)
     for index in sorted(in_use):
         device = strays[index]
         held = [str(address) for address, route in owners.items() if route.hops[0].index == index]
+        if any(route.hops[0].index == index and address in branches for address, route in owners.items()):
+            continue
         yield Finding(
             "orphans",
             Severity.BROKEN,
