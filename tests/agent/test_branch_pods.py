@@ -26,7 +26,7 @@ from vpccni.ipam.values import AttachedEni, Eni, EniId, EniRole, Pod
 from vpccni.kube.branch import KEY, Branch
 from vpccni.kube.fake import FakeCluster
 from vpccni.kube.port import KubeError
-from vpccni.linux.branch import Enforcing
+from vpccni.linux.branch_layout import Enforcing
 
 TRUNK = replace(eni(2), id=EniId("eni-trunk"), mac="0a:00:00:00:00:03", role=EniRole.TRUNK)
 WEB = Pod("default", "web")

@@ -78,3 +78,26 @@ def test_a_packet_that_is_lost_is_foretold_and_is_not_seen_beyond(lab: LabUnderT
     assert "FORWARD" in dropped["steps"][-1]["why"][-1]
     assert dropped["answer"] == "no answer"
     assert [step["seen"] for step in dropped["steps"] if step["capture"] is not None] == [True, True]
+
+
+@pytest.mark.parametrize("layout", ["compatible", "compact"])
+def test_status_and_pods_tell_what_the_lab_knows(start_lab: StartLab, layout: str) -> None:
+    lab = start_lab("--nodes", "1", "--env", f"VPC_CNI_RULES={layout}")
+    lab("pod", "add", "web", "--count", "7")
+    wanted = {f"default/{pod['name']}": (pod["ip"], pod["hostVeth"]) for pod in lab.json("pod", "list")}
+
+    def cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return lab("exec", "node1", "--", sys.executable, "-m", "vpccni.cli", *arguments, check=False)
+
+    listed = cli("pods", "-o", "json")
+    assert listed.returncode == 0, listed.stdout
+    assert {row["pod"]: (row["address"], row["veth"]) for row in json.loads(listed.stdout)} == wanted
+    assert {row["table"] for row in json.loads(listed.stdout)} == {254, 2}
+    status = cli("status")
+    assert status.returncode == 0, status.stdout
+    cells = "".join(line.split()[-1] for line in status.stdout.splitlines() if line.startswith("  eth"))
+    assert cells.count("#") == 7
+    [node] = [machine for machine in lab.json("status")["machines"] if "agent" in machine]
+    assert {eni["id"] for eni in node["enis"]} == {
+        eni["id"] for eni in json.loads(cli("status", "-o", "json").stdout)["pools"][0]["enis"]
+    }

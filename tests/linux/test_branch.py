@@ -26,14 +26,13 @@ from vpccni.kube.branch import Branch
 from vpccni.linux import branch
 from vpccni.linux.branch import (
     BranchWiring,
-    Enforcing,
     check_branch,
     find_branch,
     remove_dead_branches,
-    table_of,
     unwire_branch,
     wire_branch,
 )
+from vpccni.linux.branch_layout import Enforcing, table_of
 from vpccni.linux.host import settle_host_rules
 from vpccni.linux.leftovers import keep_pods, leftovers
 from vpccni.linux.links import (

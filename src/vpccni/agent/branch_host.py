@@ -13,16 +13,14 @@ from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.values import Eni, Pod
 from vpccni.kube.branch import Branch
 from vpccni.linux.branch import (
-    STRICT_PREFIX,
     BranchWiring,
-    Enforcing,
     check_branch,
     find_branch,
     remove_dead_branches,
-    table_of,
     unwire_branch,
     wire_branch,
 )
+from vpccni.linux.branch_layout import STRICT_PREFIX, Enforcing, table_of
 from vpccni.linux.eni import link_with
 from vpccni.linux.errors import KernelError
 from vpccni.linux.names import host_veth

@@ -22,7 +22,7 @@ from vpccni.aws.imds import NodeFacts
 from vpccni.ipam.found import is_found
 from vpccni.ipam.values import MAIN_TABLE, Assignment, Eni, Pod
 from vpccni.linux import pod as pod_network
-from vpccni.linux.branch import Enforcing
+from vpccni.linux.branch_layout import Enforcing
 from vpccni.linux.conntrack import Released
 from vpccni.linux.drift import DriftWatcher
 from vpccni.linux.eni import forget_gone_enis, set_up_eni, tear_down_eni

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from vpccni.ipam.shrinking import SURPLUS_LASTS
 from vpccni.ipam.targets import WarmTargets
-from vpccni.linux.branch import Enforcing
+from vpccni.linux.branch_layout import Enforcing
 from vpccni.linux.layout import RulesLayout
 
 T = TypeVar("T")

@@ -35,17 +35,27 @@ class _TroubleError(click.ClickException):
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Look at this node's pod network: what is wrong with it, and which way packets go."""
+    """Look at this node's pod network: what it has and wants, what is wrong with it, which way packets go."""
 
 
 def plain_errors(function: Callable[P, T]) -> Callable[P, T]:
+    """What went wrong is a sentence on standard error and exit status 2; that it is not root who asks, too."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        if os.geteuid() != 0:
+            raise CliError("the kernel's tables and the agent's files are root's: run this as root")
+        return function(*args, **kwargs)
+
+    return anybody(guarded)
+
+
+def anybody(function: Callable[P, T]) -> Callable[P, T]:
     """What went wrong is a sentence on standard error and exit status 2."""
 
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            if os.geteuid() != 0:
-                raise CliError("the kernel's tables and the agent's files are root's: run this as root")
             return function(*args, **kwargs)
         except (CliError, OSError) as error:
             raise _TroubleError(str(error)) from None

@@ -6,14 +6,20 @@ security groups. In the strict mode all of its packets go by the VLAN, also to t
 
 from __future__ import annotations
 
-import enum
 import errno
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
+from vpccni.linux.branch_layout import (
+    BY_BRANCH,
+    FIRST_TABLE,
+    VLAN_DEVICE,
+    branch_addresses,
+    device_of,
+    is_branch_table,
+    table_of,
+)
 from vpccni.linux.check import check, in_the_pod, of_link
 from vpccni.linux.errors import KernelError
 from vpccni.linux.graveyard import bury
@@ -34,22 +40,6 @@ from vpccni.linux.rules import ANY_TABLE, Rule, add_rule, listing
 from vpccni.linux.source_check import loosen
 from vpccni.linux.wiring import PodWiring, Wired, WiringError
 
-BY_BRANCH = 10
-"""Priority of the strict mode's rules (spec 5.1): before the local table, which that mode has at 20."""
-FIRST_TABLE = 100
-"""A branch ENI's table is this and its VLAN's number (spec 4.2)."""
-MOST_VLAN = 4094
-VLAN_DEVICE = re.compile(r"vlan\.eth\.([0-9]{1,4})")
-STRICT_PREFIX = "vlan"
-"""Of the host's end of the veth pair, in the strict mode (spec 4.2)."""
-
-
-class Enforcing(enum.Enum):
-    """POD_SECURITY_GROUP_ENFORCING_MODE."""
-
-    STRICT = "strict"
-    STANDARD = "standard"
-
 
 @dataclass(frozen=True, slots=True)
 class BranchWiring:
@@ -69,21 +59,6 @@ class BranchWiring:
     def device(self) -> str:
         """The VLAN's name."""
         return device_of(self.vlan)
-
-
-def device_of(vlan: int) -> str:
-    """The name of a VLAN's device (spec 4.2)."""
-    return f"vlan.eth.{vlan}"
-
-
-def table_of(vlan: int) -> int:
-    """The routing table of a branch ENI (spec 4.2)."""
-    return FIRST_TABLE + vlan
-
-
-def is_branch_table(table: int) -> bool:
-    """Whether a table may be a branch ENI's; 253 to 255 are the kernel's, whatever the VLAN."""
-    return FIRST_TABLE < table <= FIRST_TABLE + MOST_VLAN and table not in (253, MAIN_TABLE, 255)
 
 
 def wire_branch(
@@ -155,15 +130,6 @@ def branch_rules(want: BranchWiring) -> tuple[Rule, ...]:
     if not want.strict:
         return pod_rules(RulesLayout.COMPATIBLE, want.veth)
     return tuple(Rule(BY_BRANCH, want.veth.table, by=device) for device in (want.device, want.veth.host_veth))
-
-
-def branch_addresses(rules: Iterable[Rule]) -> frozenset[IPv4Address]:
-    """The pods of the standard mode, by the tables that their rules lead to."""
-    return frozenset(
-        rule.source.network_address
-        for rule in rules
-        if rule.source is not None and rule.source.prefixlen == 32 and is_branch_table(rule.table)
-    )
 
 
 def find_branch(host: Netlink, veth: str) -> tuple[int, IPv4Address | None] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vpccni.ipam.values import MAIN_TABLE, Eni
-from vpccni.linux.branch import BY_BRANCH, is_branch_table
+from vpccni.linux.branch_layout import BY_BRANCH, is_branch_table
 from vpccni.linux.eni import settle_eni
 from vpccni.linux.host import HostSettings, settle_host_rules, settle_nat
 from vpccni.linux.layout import PODS_TABLE

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
-from vpccni.linux.branch import branch_addresses
+from vpccni.linux.branch_layout import branch_addresses
 from vpccni.linux.compact import is_shared, settle_shared
 from vpccni.linux.graveyard import REAPED, bury
 from vpccni.linux.layout import PODS_TABLE, RulesLayout, is_no_enis, layout_of, pod_route, pod_rules

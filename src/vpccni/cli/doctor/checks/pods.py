@@ -12,7 +12,7 @@ from vpccni.cli.doctor.plain_rule import plain
 from vpccni.cli.kernel.fib import Flow, look_up
 from vpccni.cli.kernel.values import Device, Kind, Network, TableRoute
 from vpccni.ipam.values import MAIN_TABLE, Assignment
-from vpccni.linux.branch import branch_addresses
+from vpccni.linux.branch_layout import branch_addresses
 from vpccni.linux.layout import PODS_TABLE
 from vpccni.linux.names import host_veth, is_host_veth
 from vpccni.linux.routes import Route, Scope

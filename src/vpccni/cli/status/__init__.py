@@ -1,0 +1,1 @@
+"""`vpc-cni status`: what the node's pool has, wants and waits for."""
