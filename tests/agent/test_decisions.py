@@ -1,7 +1,13 @@
 """The rings of decisions: bounded, and a storm of refusals does not hide what was done."""
 
+import asyncio
+from pathlib import Path
+
+import pytest
+
 from tests.ipam.builders import eni, ip, pod
 from vpccni.agent.decisions import KEPT_ACTIONS, KEPT_REFUSALS, Decisions, Kind
+from vpccni.agent.decisions_file import load_decisions, save_decisions
 from vpccni.agent.telling import action_words, outcome_words, targets_words
 from vpccni.ipam.actions import (
     AssignAddresses,
@@ -80,3 +86,44 @@ def test_the_targets_in_force() -> None:
     assert targets_words(ipam(WarmTargets(0)).state) == "WARM_ENI_TARGET=0 for 1 free"
     assert targets_words(ipam(WarmTargets(warm_prefix=2), PREFIX).state) == "WARM_PREFIX_TARGET=2 for 32 free"
     assert targets_words(ipam(WarmTargets(minimum_ip=7)).state) == "MINIMUM_IP_TARGET=7 for 7 in all"
+
+
+def test_what_was_decided_is_known_after_a_restart(tmp_path: Path) -> None:
+    before = Decisions()
+    for n in range(3):
+        before.refused(pod(f"p{n}"), Refusal(Reason.SUBNET_FULL, "subnet-1"), float(n))
+    before.refused(pod("p2"), Refusal(Reason.SUBNET_FULL, "subnet-1"), 9.0)
+    assert before.unsaved
+    asyncio.run(save_decisions(tmp_path, before))
+    assert not before.unsaved
+    after = Decisions()
+    load_decisions(tmp_path, after)
+    assert after.notes() == before.notes()
+    assert not after.unsaved
+    written = (tmp_path / "decisions.json").stat().st_mtime_ns
+    asyncio.run(save_decisions(tmp_path, after))
+    assert (tmp_path / "decisions.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '[{"at": 1.0, "kind": "odd", "what": "", "why": ""}]', '[{"x": 1}]']
+)
+def test_a_file_that_cannot_be_read_is_forgotten(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "decisions.json").write_text(text)
+    found = Decisions()
+    load_decisions(tmp_path, found)
+    assert found.notes() == ()
+    assert text == "{}" or "is forgotten" in caplog.text
+
+
+def test_a_disk_that_takes_nothing_is_told_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = Decisions()
+    found.refused(pod("p"), Refusal(Reason.SUBNET_FULL, "subnet-1"), 1.0)
+    (tmp_path / "file").touch()
+    asyncio.run(save_decisions(tmp_path / "file", found))
+    assert "cannot be written down" in caplog.text
+    assert found.unsaved

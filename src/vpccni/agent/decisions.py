@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from vpccni.agent.telling import action_words, outcome_words, why_words
@@ -60,10 +61,12 @@ class Decisions:
     _refusals: deque[Note] = field(default_factory=lambda: deque(maxlen=KEPT_REFUSALS))
     _failing: dict[tuple[int, type[Action]], Refusal] = field(default_factory=dict)
     reconciled: dict[EniId, Reconciled] = field(default_factory=dict)
+    unsaved: bool = False
+    """Whether something was noted that is not on disk."""
 
     def began(self, state: NodeState, action: Action, now: float, waiting: int) -> None:
         """The pool asked for an action."""
-        _add(
+        self._note(
             self._actions,
             Note(now, Kind.BEGUN, action_words(action), why_words(state, action, waiting)),
         )
@@ -77,11 +80,11 @@ class Decisions:
         elif not failed:
             self._failing.pop((card, type(action)), None)
         kind = Kind.FAILED if failed else Kind.DONE
-        _add(self._actions, Note(now, kind, action_words(action), outcome_words(outcome)))
+        self._note(self._actions, Note(now, kind, action_words(action), outcome_words(outcome)))
 
     def refused(self, pod: Pod, refusal: Refusal, now: float) -> None:
         """A pod got no address."""
-        _add(self._refusals, Note(now, Kind.REFUSED, f"an address for pod {pod}", str(refusal)))
+        self._note(self._refusals, Note(now, Kind.REFUSED, f"an address for pod {pod}", str(refusal)))
 
     def compared(self, eni: EniId, differences: Differences | None, now: float) -> None:
         """The pool's idea of an ENI was compared with EC2's."""
@@ -94,6 +97,15 @@ class Decisions:
     def failing(self, card: int = 0) -> tuple[Refusal, ...]:
         """What brings addresses to a card and failed when it was tried last: why, until it works again."""
         return tuple(refusal for (on, _), refusal in self._failing.items() if on == card)
+
+    def restore(self, notes: Iterable[Note]) -> None:
+        """What was noted before a restart; before anything else is."""
+        for note in notes:
+            (self._refusals if note.kind is Kind.REFUSED else self._actions).append(note)
+
+    def _note(self, ring: deque[Note], note: Note) -> None:
+        self.unsaved = True
+        _add(ring, note)
 
     def notes(self) -> tuple[Note, ...]:
         """All that are kept, the oldest first."""

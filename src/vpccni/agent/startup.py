@@ -26,6 +26,7 @@ from vpccni.agent.carry_out import Performer
 from vpccni.agent.clock import steady_clock
 from vpccni.agent.cloud import NodeCloud
 from vpccni.agent.conflist import NAME, write_conflist
+from vpccni.agent.decisions_file import load_decisions, save_decisions
 from vpccni.agent.duties import Duties
 from vpccni.agent.egress import Egress
 from vpccni.agent.host import KernelEnis, KernelHost, host_settings
@@ -95,6 +96,7 @@ class Startup:
         self.rpc.start()
         self.scene.counters.initialising = 1
         self.observing.start()
+        load_decisions(self.settings.run_dir, self.scene.decisions)
         pending.pending_dir(self.settings.run_dir).mkdir(mode=0o700, exist_ok=True)
         if install_plugins(self.settings.host_bin_dir):
             log.info("Installed the plugins in %s", self.settings.host_bin_dir)
@@ -360,6 +362,7 @@ class Startup:
                 async with asyncio.timeout(HOUSEKEEPING):
                     await stop.wait()
             await pending.work_off(agent, self.settings.run_dir)
+            await save_decisions(self.settings.run_dir, self.scene.decisions)
         log.info("Stopping")
         self.scene.stopping = True
         self.rpc.stopping()
