@@ -38,9 +38,9 @@ def test_an_operation_that_the_lab_lacks_is_named_in_xml(cloud: Cloud) -> None:
     ):
         cloud.client.describe_images()
     with client_error(
-        "UnsupportedOperation", "The lab does not emulate Ipv6AddressCount of CreateNetworkInterface."
+        "UnsupportedOperation", "The lab does not emulate EnablePrimaryIpv6 of CreateNetworkInterface."
     ):
-        cloud.client.create_network_interface(SubnetId=cloud.study.public[0].id, Ipv6AddressCount=1)
+        cloud.client.create_network_interface(SubnetId=cloud.study.public[0].id, EnablePrimaryIpv6=True)
 
 
 def test_every_parameter_that_the_lab_honours_exists() -> None:

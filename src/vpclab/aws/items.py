@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
 
 from vpccni.ipam.limits import Hypervisor, InstanceLimits
@@ -61,6 +61,7 @@ def vpc(region: Region, value: Vpc) -> Item:
         "InstanceTenancy": "default",
         "CidrBlockAssociationSet": cidr_associations(value),
         "IsDefault": False,
+        "Ipv6CidrBlockAssociationSet": ipv6_associations(value) or None,
         "Tags": tag_set(value.tags),
         "VpcId": value.id,
         "State": "available",
@@ -86,6 +87,32 @@ def cidr_associations(value: Vpc) -> list[Item]:
     ]
 
 
+def ipv6_associations(value: Vpc) -> list[Item]:
+    """A VPC's IPv6 CIDR blocks."""
+    return [
+        {
+            "AssociationId": derived_id("vpc-cidr-assoc", value.id, cidr),
+            "Ipv6CidrBlock": cidr,
+            "Ipv6CidrBlockState": {"State": "associated"},
+            "Ipv6Pool": "Amazon",
+        }
+        for cidr in value.ipv6_cidrs
+    ]
+
+
+def subnet_ipv6(value: Subnet) -> list[Item]:
+    """A subnet's IPv6 CIDR block."""
+    if value.ipv6_cidr is None:
+        return []
+    return [
+        {
+            "AssociationId": derived_id("subnet-cidr-assoc", value.id, value.ipv6_cidr),
+            "Ipv6CidrBlock": value.ipv6_cidr,
+            "Ipv6CidrBlockState": {"State": "associated"},
+        }
+    ]
+
+
 def subnet(region: Region, value: Subnet) -> Item:
     """One of DescribeSubnets."""
     return {
@@ -95,14 +122,14 @@ def subnet(region: Region, value: Subnet) -> Item:
         "CidrBlock": value.cidr,
         "DefaultForAz": False,
         "MapPublicIpOnLaunch": value.map_public_ip_on_launch,
-        "AssignIpv6AddressOnCreation": False,
+        "AssignIpv6AddressOnCreation": value.ipv6_on_creation,
         "OwnerId": region.account,
         "State": "available",
         "SubnetArn": arn(region, "subnet", value.id),
         "SubnetId": value.id,
         "VpcId": value.vpc_id,
         "Tags": tag_set(value.tags),
-        "Ipv6CidrBlockAssociationSet": [],
+        "Ipv6CidrBlockAssociationSet": subnet_ipv6(value),
         "Ipv6Native": False,
     }
 
@@ -148,7 +175,8 @@ def rule(region: Region, group: SecurityGroup, direction: Direction, value: Secu
         "IpProtocol": value.protocol,
         "FromPort": -1 if value.from_port is None else value.from_port,
         "ToPort": -1 if value.to_port is None else value.to_port,
-        "CidrIpv4": value.cidr,
+        "CidrIpv4": value.cidr if isinstance(value.cidr, IPv4Network) else None,
+        "CidrIpv6": value.cidr if isinstance(value.cidr, IPv6Network) else None,
         "ReferencedGroupInfo": referenced,
     }
 
@@ -175,7 +203,9 @@ def network_interface(region: Region, value: NetworkInterface) -> Item:
         "TagSet": tag_set(value.tags),
         "PrivateIpAddresses": _addresses(region, value),
         "Ipv4Prefixes": [{"Ipv4Prefix": prefix} for prefix in value.prefixes] or None,
-        "Ipv6Addresses": [],
+        "Ipv6Addresses": _ipv6_addresses(value),
+        "Ipv6Prefixes": _ipv6_prefixes(value),
+        "Ipv6Address": next(iter(value.ipv6), None),
         "InterfaceType": value.interface_type,
     }
 
@@ -212,6 +242,7 @@ def instance(region: Region, value: Instance) -> Item:
         "PrivateDnsName": private_name(region, primary),
         "PublicIpAddress": primary.public_ip,
         "PublicDnsName": public_name(region, primary),
+        "Ipv6Address": next(iter(primary.ipv6), None),
         "SourceDestCheck": primary.source_dest_check,
         "SecurityGroups": groups(region, primary.groups),
         "NetworkInterfaces": [_instance_interface(region, eni) for eni in enis],
@@ -253,6 +284,8 @@ def instance_type(limits: InstanceLimits) -> Item:
                 for card in sorted(limits.network_cards, key=lambda card: card.index)
             ],
             "Ipv4AddressesPerInterface": limits.ipv4_per_eni,
+            "Ipv6AddressesPerInterface": limits.ipv4_per_eni,
+            "Ipv6Supported": True,
         },
     }
 
@@ -270,7 +303,8 @@ def _instance_interface(region: Region, eni: NetworkInterface) -> Item:
         "PrivateIpAddress": eni.primary,
         "PrivateIpAddresses": _addresses(region, eni),
         "Ipv4Prefixes": [{"Ipv4Prefix": prefix} for prefix in eni.prefixes] or None,
-        "Ipv6Addresses": [],
+        "Ipv6Addresses": _ipv6_addresses(eni),
+        "Ipv6Prefixes": _ipv6_prefixes(eni),
         "SourceDestCheck": eni.source_dest_check,
         "Status": eni.status.value,
         "SubnetId": eni.subnet_id,
@@ -312,6 +346,14 @@ def _addresses(region: Region, eni: NetworkInterface) -> list[Item]:
     return [first, *map(one, eni.secondary)]
 
 
+def _ipv6_addresses(eni: NetworkInterface) -> list[Item]:
+    return [{"Ipv6Address": address, "IsPrimaryIpv6": False} for address in eni.ipv6]
+
+
+def _ipv6_prefixes(eni: NetworkInterface) -> list[Item] | None:
+    return [{"Ipv6Prefix": prefix} for prefix in eni.ipv6_prefixes] or None
+
+
 def _permissions(region: Region, rules: Iterable[SecurityGroupRule]) -> list[Item]:
     """Rules of one protocol and port range are one permission."""
     merged: dict[tuple[str, int | None, int | None], Item] = {}
@@ -328,7 +370,9 @@ def _permissions(region: Region, rules: Iterable[SecurityGroupRule]) -> list[Ite
                 "PrefixListIds": [],
             },
         )
-        if one.cidr is not None:
+        if isinstance(one.cidr, IPv6Network):
+            permission["Ipv6Ranges"].append({"CidrIpv6": one.cidr})
+        elif one.cidr is not None:
             permission["IpRanges"].append({"CidrIp": one.cidr})
         else:
             permission["UserIdGroupPairs"].append({"GroupId": one.group_id, "UserId": region.account})

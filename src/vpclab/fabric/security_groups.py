@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from vpclab.fabric.eni import Link
 from vpclab.fabric.nft_table import Chain, Elements, Table
@@ -130,7 +130,7 @@ def _verdicts(way: Way, names: Iterable[str]) -> Elements:
 
 def _rules(rules: Iterable[SecurityGroupRule], way: Way) -> Iterator[str]:
     for rule in rules:
-        if rule.cidr is None and rule.group_id is None:
+        if (rule.cidr is None and rule.group_id is None) or isinstance(rule.cidr, IPv6Network):
             continue  # its peer is of a kind that the fabric does not carry (IPv6, prefix list)
         yield from (" ".join((*peer, *_service(rule), "accept")) for peer in _peers(rule, way))
 

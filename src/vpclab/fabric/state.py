@@ -235,7 +235,7 @@ def routes_to_devices(
     """
     found: dict[IPv4Network, str] = {}
     for route in routes_of(region, table):
-        if route.target == LOCAL:
+        if route.target == LOCAL or not isinstance(route.destination, IPv4Network):
             continue
         to = _device_of(region, route.target) if route.active else NOWHERE
         found[route.destination] = to if to[0] != ENI or to in links else NOWHERE

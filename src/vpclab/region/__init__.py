@@ -1,6 +1,7 @@
 """The VPC as AWS defines it: pure and deterministic; time and randomness are given to it.
 
     region = Region(name, account, seed=0, delays=Delays(), limits=known_limits, now=0.0, throttle=True)
+    study = dual_stack(region, study)                 # with IPv6, before any instance
     region, study = study_region(region=None)         # the study's VPC; launch_bastion(region, study), launch_node(region, study, index)
 
 Time, in seconds since the epoch (clients compare it with their own clock on the wire):
@@ -36,14 +37,20 @@ Writing (ApiError with EC2's code, and then nothing has changed):
     assign_private_ip_addresses(eni_id, Wanted(...), allow_reassignment=) -> Claimed (only what is new);
     unassign_private_ip_addresses(eni_id, addresses=, prefixes=); create_tags(ids, tags); delete_tags(ids, {key: value | None}).
 Calls on the wire only: region.gate (throttle, rates, latency, faults); region.fault(action, code, message, status=, count=1, rate=).
+IPv6: associate_vpc_ipv6(vpc_id), disassociate_…(vpc_id, cidr); associate_subnet_ipv6(subnet_id, cidr), disassociate_…(subnet_id);
+    modify_subnet(subnet_id, ipv6_on_creation=, map_public_ip_on_launch=); assign_ipv6_addresses(eni_id, Wanted6(...)) -> Claimed6,
+    unassign_…(eni_id, addresses=, prefixes=); create_egress_only_gateway(vpc_id, tags=), delete_…(id); `wanted6=` of
+    create_network_interface and run_instance.
 IMDS: imds_document(region, instance_id, "meta-data/mac", now, role=NODE_ROLE) -> str | None.
 """
 
 from vpclab.region.claims import Claimed, Wanted
 from vpclab.region.describe import Query
+from vpclab.region.dual_stack import dual_stack
 from vpclab.region.filters import Page
 from vpclab.region.gate import Latency, Rate
 from vpclab.region.imds import imds_document
+from vpclab.region.ipv6_claims import Claimed6, Wanted6
 from vpclab.region.region import Region
 from vpclab.region.study import Study, launch_bastion, launch_node, study_region
 from vpclab.region.values import (
@@ -70,6 +77,7 @@ __all__ = [
     "AttachmentStatus",
     "Change",
     "Claimed",
+    "Claimed6",
     "Delays",
     "EniStatus",
     "Instance",
@@ -88,6 +96,8 @@ __all__ = [
     "Subnet",
     "Vpc",
     "Wanted",
+    "Wanted6",
+    "dual_stack",
     "imds_document",
     "launch_bastion",
     "launch_node",

@@ -67,6 +67,22 @@ class Capacity:
         if used > limits.ipv4_per_eni:
             raise ApiError("PrivateIpAddressLimitExceeded", "Number of private addresses will exceed limit.")
 
+    def check_ipv6_slots(self, instance: Instance, used: int, *, prefixes: bool) -> None:
+        """The same of IPv6, of which an ENI may hold as many as of IPv4 (EC2 user guide, IP addresses per ENI).
+
+        Raises ApiError: InvalidParameterValue.
+        """
+        limits = self.of(instance.type)
+        if prefixes and not limits.supports_prefixes:
+            raise invalid(
+                f"Instance type {instance.type} does not support IPv6 prefixes: only Nitro instances do."
+            )
+        if used > limits.ipv4_per_eni:
+            raise invalid(
+                f"The number of IPv6 addresses and prefixes ({used}) exceeds the limit of {limits.ipv4_per_eni} "
+                f"for {instance.type}."
+            )
+
 
 def slots_used(eni: NetworkInterface) -> int:
     """Places taken on an ENI, the primary address included."""

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from vpclab.region.capacity import Capacity, slots_used
 from vpclab.region.claims import Wanted, claim_new
 from vpclab.region.errors import contradiction, incorrect_state, invalid, not_found
+from vpclab.region.ipv6_claims import NOTHING6, Wanted6, check6, claim6
 from vpclab.region.security_groups import SecurityGroups
 from vpclab.region.tables import Tables
 from vpclab.region.values import (
@@ -54,6 +55,7 @@ class Interfaces:
         groups: Sequence[str] = (),
         private_ip: IPv4Address | None = None,
         wanted: Wanted = NOTHING,
+        wanted6: Wanted6 = NOTHING6,
         description: str = "",
         tags: Tags = NO_TAGS,
     ) -> NetworkInterface:
@@ -63,7 +65,15 @@ class Interfaces:
             raise not_found(subnet_id, "subnet")
         subnet = self._tables.subnets[subnet_id]
         of_groups = self._groups.for_interface(subnet.vpc_id, groups)
+        if subnet.ipv6_on_creation and not (wanted6.count or wanted6.addresses):
+            # Beside prefixes it gets its address too, so this is what a call cannot say: both.
+            on_creation = Wanted6(count=1)
+        else:
+            on_creation = NOTHING6
+        space6 = self._tables.ipv6_spaces.get(subnet_id)
+        check6(space6, subnet, wanted6)
         primary, claimed = claim_new(self._tables.spaces[subnet_id], private_ip, wanted)
+        claimed6, first6 = claim6(space6, wanted6), claim6(space6, on_creation)
         return self._tables.put_eni(
             NetworkInterface(
                 id=self._tables.new_id("eni"),
@@ -77,6 +87,8 @@ class Interfaces:
                 groups=of_groups,
                 description=description,
                 tags=frozen(tags),
+                ipv6=first6.addresses + claimed6.addresses,
+                ipv6_prefixes=claimed6.prefixes,
             )
         )
 
@@ -110,6 +122,7 @@ class Interfaces:
             )
         self._capacity.check_attach(instance, device_index, network_card)
         self._capacity.check_slots(instance, slots_used(eni), prefixes=bool(eni.prefixes))
+        self._capacity.check_ipv6_slots(instance, len(eni.ipv6_networks), prefixes=bool(eni.ipv6_prefixes))
         attachment = Attachment(
             id=self._tables.new_id("eni-attach"),
             instance_id=instance_id,

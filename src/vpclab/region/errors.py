@@ -10,6 +10,7 @@ _NOUNS = {
     "subnet": ("InvalidSubnetID.NotFound", "subnet"),
     "vpc": ("InvalidVpcID.NotFound", "vpc"),
     "igw": ("InvalidInternetGatewayID.NotFound", "internetGateway"),
+    "eigw": ("InvalidEgressOnlyInternetGatewayId.NotFound", "egressOnlyInternetGateway"),
     "rtb": ("InvalidRouteTableID.NotFound", "routeTable"),
     "rtbassoc": ("InvalidAssociationID.NotFound", "association"),
     "nat": ("NatGatewayNotFound", "natGateway"),

@@ -89,6 +89,8 @@ def _meta_data(region: Region, instance: Instance, now: float, role: str) -> Map
         "security-groups": _group_names(region, primary),
         "services": {"domain": "amazonaws.com", "partition": "aws"},
     }
+    if primary.ipv6:
+        entries["ipv6"] = str(primary.ipv6[0])
     if primary.public_ip is not None:
         entries |= {"public-ipv4": str(primary.public_ip), "public-hostname": public_name(region, primary)}
     if role:
@@ -130,6 +132,14 @@ def _interface(region: Region, eni: NetworkInterface | None) -> Entry:
     }
     if eni.prefixes:  # not there without any: readers take the 404 as "none"
         entries["ipv4-prefix"] = _lines(eni.prefixes)
+    if eni.ipv6:
+        entries["ipv6s"] = _lines(eni.ipv6)
+    if eni.ipv6_prefixes:
+        entries["ipv6-prefix"] = _lines(eni.ipv6_prefixes)
+    if subnet.ipv6_cidr is not None:
+        entries["subnet-ipv6-cidr-blocks"] = str(subnet.ipv6_cidr)
+    if vpc.ipv6_cidrs:
+        entries["vpc-ipv6-cidr-blocks"] = _lines(vpc.ipv6_cidrs)
     if eni.public_ip is not None:
         entries |= {
             "ipv4-associations": {str(eni.public_ip): str(eni.primary)},

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from vpclab.region.capacity import Capacity
 from vpclab.region.enis import Interfaces
 from vpclab.region.errors import not_found
+from vpclab.region.ipv6_claims import NOTHING6, Wanted6
 from vpclab.region.tables import Tables
 from vpclab.region.values import (
     NO_TAGS,
@@ -52,6 +53,7 @@ class Instances:
         tags: Tags = NO_TAGS,
         private_ip: IPv4Address | None = None,
         associate_public_ip: bool | None = None,
+        wanted6: Wanted6 = NOTHING6,
     ) -> Instance:
         """Launch: a primary ENI at device index 0, deleted on termination; running after a drawn delay.
 
@@ -64,7 +66,7 @@ class Instances:
             wants_public = self._tables.subnets[subnet_id].map_public_ip_on_launch
         if wants_public and not self._tables.public_pool.free:
             raise ApiError("AddressLimitExceeded", "The region has no public address left.")
-        eni = self._interfaces.create(subnet_id, groups=groups, private_ip=private_ip)
+        eni = self._interfaces.create(subnet_id, groups=groups, private_ip=private_ip, wanted6=wanted6)
         if name:
             tags = {**tags, "Name": name}
         instance = self._tables.put_instance(

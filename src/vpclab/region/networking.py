@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from vpclab.region.routing import (
     CustomerGateway,
+    EgressOnlyGateway,
     ElasticAddress,
     LoadBalancer,
     NatGateway,
@@ -24,6 +25,7 @@ class NetworkTables:
     def __init__(self, tables: Tables) -> None:
         self.vpcs: Mapping[str, Vpc] = tables.vpcs
         self.internet_gateways: Mapping[str, InternetGateway] = tables.gateways
+        self.egress_only_gateways: dict[str, EgressOnlyGateway] = {}
         self.enis: Mapping[str, NetworkInterface] = tables.enis
         self.route_tables: dict[str, RouteTable] = {}
         self.nat_gateways: dict[str, NatGateway] = {}
@@ -34,6 +36,7 @@ class NetworkTables:
         self.vpn_connections: dict[str, VpnConnection] = {}
         self.load_balancers: dict[str, LoadBalancer] = {}
         tables.further[Resource.ROUTE_TABLE] = self.route_tables
+        tables.further[Resource.EGRESS_ONLY_GATEWAY] = self.egress_only_gateways
         tables.further[Resource.NAT_GATEWAY] = self.nat_gateways
         tables.further[Resource.PEERING] = self.peerings
 
@@ -42,10 +45,12 @@ class NetworkTables:
         if kind == "pcx":
             peering = self.peerings.get(target)
             return None if peering is None else (peering.requester, peering.accepter)
-        found: InternetGateway | NatGateway | VpnGateway | NetworkInterface | None
+        found: InternetGateway | EgressOnlyGateway | NatGateway | VpnGateway | NetworkInterface | None
         match kind:
             case "igw":
                 found = self.internet_gateways.get(target)
+            case "eigw":
+                found = self.egress_only_gateways.get(target)
             case "nat":
                 found = self.nat_gateways.get(target)
             case "vgw":

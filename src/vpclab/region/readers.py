@@ -32,6 +32,7 @@ def of_vpcs(account: str) -> dict[str, Reader[Vpc]]:
         "vpc-id": lambda v: (v.id,),
         "cidr": lambda v: v.cidrs[:1],
         "cidr-block-association.cidr-block": lambda v: v.cidrs,
+        "ipv6-cidr-block-association.ipv6-cidr-block": lambda v: v.ipv6_cidrs,
         "state": lambda _: ("available",),
         "is-default": lambda _: (False,),
         "owner-id": lambda _: (account,),
@@ -49,6 +50,8 @@ def of_subnets(tables: Tables) -> dict[str, Reader[Subnet]]:
         "cidr": lambda s: (s.cidr,),
         "state": lambda _: ("available",),
         "available-ip-address-count": lambda s: (tables.spaces[s.id].free,),
+        "ipv6-cidr-block-association.ipv6-cidr-block": lambda s: (s.ipv6_cidr,) if s.ipv6_cidr else (),
+        "ipv6-native": lambda _: (False,),
         "map-public-ip-on-launch": lambda s: (s.map_public_ip_on_launch,),
         "default-for-az": lambda _: (False,),
         "owner-id": lambda _: (tables.account,),
@@ -135,6 +138,8 @@ def _eni_fields() -> dict[str, Reader[NetworkInterface]]:
         "addresses.association.public-ip": lambda e: (e.public_ip,) if e.public_ip else (),
         "association.public-ip": lambda e: (e.public_ip,) if e.public_ip else (),
         "ipv4-prefix": lambda e: e.prefixes,
+        "ipv6-addresses.ipv6-address": lambda e: e.ipv6,
+        "ipv6-prefix": lambda e: e.ipv6_prefixes,
         "attachment.attachment-id": _of_attachment(lambda a: a.id),
         "attachment.instance-id": _of_attachment(lambda a: a.instance_id),
         "attachment.device-index": _of_attachment(lambda a: a.device_index),
@@ -152,7 +157,8 @@ def _of_rules(
     prefix: str, rules_of: Callable[[SecurityGroup], Iterable[SecurityGroupRule]]
 ) -> dict[str, Reader[SecurityGroup]]:
     return {
-        f"{prefix}.cidr": lambda g: (r.cidr for r in rules_of(g) if r.cidr),
+        f"{prefix}.cidr": lambda g: (r.cidr for r in rules_of(g) if r.cidr and r.cidr.version == 4),
+        f"{prefix}.ipv6-cidr": lambda g: (r.cidr for r in rules_of(g) if r.cidr and r.cidr.version == 6),
         f"{prefix}.group-id": lambda g: (r.group_id for r in rules_of(g) if r.group_id),
         f"{prefix}.protocol": lambda g: (r.protocol for r in rules_of(g)),
         f"{prefix}.from-port": lambda g: (r.from_port for r in rules_of(g) if r.from_port is not None),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
 from vpccni.ipam.limits import known_limits
@@ -15,6 +15,7 @@ from vpclab.region.eni_addresses import EniAddresses
 from vpclab.region.enis import Interfaces
 from vpclab.region.gate import Fault, Gate
 from vpclab.region.instances import Instances
+from vpclab.region.ipv6 import Ipv6
 from vpclab.region.load_balancers import LoadBalancers
 from vpclab.region.nat_gateways import NatGateways
 from vpclab.region.networking import NetworkTables
@@ -24,6 +25,7 @@ from vpclab.region.reservations import Reservations
 from vpclab.region.route_tables import RouteTables
 from vpclab.region.routing import (
     CustomerGateway,
+    EgressOnlyGateway,
     ElasticAddress,
     LoadBalancer,
     NatGateway,
@@ -92,6 +94,7 @@ class Region:
         tagging = Tagging(tables)
         reservations = Reservations(tables)
         changes = VpcChanges(tables, reservations, routes)
+        ipv6 = Ipv6(tables, net, routes, interfaces, capacity)
 
         self.describe = Describe(tables, interfaces.of_instance)
         self.limits = capacity.of
@@ -105,6 +108,9 @@ class Region:
 
         self.route_tables: Mapping[str, RouteTable] = MappingProxyType(net.route_tables)
         self.elastic_addresses: Mapping[str, ElasticAddress] = MappingProxyType(net.elastic_addresses)
+        self.egress_only_gateways: Mapping[str, EgressOnlyGateway] = MappingProxyType(
+            net.egress_only_gateways
+        )
         self.nat_gateways: Mapping[str, NatGateway] = MappingProxyType(net.nat_gateways)
         self.peerings: Mapping[str, Peering] = MappingProxyType(net.peerings)
         self.vpn_gateways: Mapping[str, VpnGateway] = MappingProxyType(net.vpn_gateways)
@@ -178,6 +184,17 @@ class Region:
         self.assign_private_ip_addresses = addresses.assign
         self.unassign_private_ip_addresses = addresses.unassign
 
+        self.associate_vpc_ipv6 = ipv6.associate_vpc
+        self.disassociate_vpc_ipv6 = ipv6.disassociate_vpc
+        self.associate_subnet_ipv6 = ipv6.associate_subnet
+        self.disassociate_subnet_ipv6 = ipv6.disassociate_subnet
+        self.check_subnet_ipv6 = ipv6.check_subnet
+        self.modify_subnet = ipv6.modify_subnet
+        self.assign_ipv6_addresses = ipv6.assign
+        self.unassign_ipv6_addresses = ipv6.unassign
+        self.create_egress_only_gateway = ipv6.create_egress_only
+        self.delete_egress_only_gateway = ipv6.delete_egress_only
+
         self.run_instance = instances.run
         self.terminate_instance = instances.terminate
         self.instance = instances.get
@@ -249,15 +266,19 @@ class Region:
         """A subnet's ENIs, in creation order; () if it is unknown."""
         return tuple(self.enis[key] for key in self._tables.enis_by_subnet.get(subnet_id, ()))
 
-    def eni_with(self, subnet_id: str, address: IPv4Address) -> NetworkInterface | None:
+    def eni_with(self, subnet_id: str, address: IPv4Address | IPv6Address) -> NetworkInterface | None:
         """The ENI that an address of a subnet is on, by itself or within a prefix."""
         return self._tables.holder(subnet_id, address)
 
-    def instance_at(self, address: IPv4Address) -> Instance | None:
-        """The instance that has this address as an ENI's primary, private or public."""
-        eni = self.enis.get(self._tables.enis_by_public_ip.get(address, ""))
+    def instance_at(self, address: IPv4Address | IPv6Address) -> Instance | None:
+        """The instance that has this address: as an ENI's primary, private or public; or any IPv6 one, its prefixes' too."""
+        if isinstance(address, IPv4Address):
+            eni = self.enis.get(self._tables.enis_by_public_ip.get(address, ""))
+        else:
+            places = (s.id for s in self.subnets.values() if s.ipv6_cidr and address in s.ipv6_cidr)
+            eni = next((self._tables.holder(place, address) for place in places), None)
         for subnet in self.subnets.values():
-            if eni is None and address in subnet.cidr:
+            if eni is None and isinstance(address, IPv4Address) and address in subnet.cidr:
                 held = self._tables.holder(subnet.id, address)
                 eni = held if held is not None and held.primary == address else None
         if eni is None or eni.attachment is None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal, TypeAlias
 
 from vpclab.region.errors import invalid, not_found
 from vpclab.region.networking import NetworkTables
-from vpclab.region.routing import Route, RouteTable, leads_to_internet, table_of
+from vpclab.region.routing import ANYWHERE, Route, RouteTable, leads_to_internet, table_of
 from vpclab.region.tables import Tables
 from vpclab.region.values import NO_TAGS, ApiError, Resource, Tags, frozen
 
-ANYWHERE = IPv4Network("0.0.0.0/0")
-KINDS = ("igw", "nat", "pcx", "vgw", "eni")
+ANYWHERE6 = IPv6Network("::/0")
+KINDS = ("igw", "eigw", "nat", "pcx", "vgw", "eni")
+Only = Literal[4, 6]
+FAMILIES: Mapping[str, Only] = {"eigw": 6, "nat": 4, "vgw": 4}
+"""Targets that carry one family only: the lab has neither NAT64 nor IPv6 in VPNs."""
+Destination: TypeAlias = IPv4Network | IPv6Network
 
 
 class RouteTables:
@@ -61,7 +67,7 @@ class RouteTables:
         del self._net.route_tables[table_id]
         self._tables.note(Resource.ROUTE_TABLE, table_id)
 
-    def create_route(self, table_id: str, destination: IPv4Network, target: str) -> RouteTable:
+    def create_route(self, table_id: str, destination: Destination, target: str) -> RouteTable:
         """A route to a target of this VPC.
 
         Raises ApiError: InvalidRouteTableID.NotFound, RouteAlreadyExists, InvalidParameterValue (inside the VPC, or a
@@ -72,11 +78,11 @@ class RouteTables:
             raise ApiError("RouteAlreadyExists", f"The route identified by {destination} already exists.")
         return self._with_route(table, destination, target)
 
-    def replace_route(self, table_id: str, destination: IPv4Network, target: str) -> RouteTable:
+    def replace_route(self, table_id: str, destination: Destination, target: str) -> RouteTable:
         """Another target for a route that is there. Raises ApiError as `create_route`, and as `delete_route`."""
         return self._with_route(self._without_route(table_id, destination), destination, target)
 
-    def delete_route(self, table_id: str, destination: IPv4Network) -> RouteTable:
+    def delete_route(self, table_id: str, destination: Destination) -> RouteTable:
         """Raises ApiError: InvalidRouteTableID.NotFound, InvalidRoute.NotFound, InvalidParameterValue (a local one)."""
         return self._put(self._without_route(table_id, destination))
 
@@ -137,8 +143,13 @@ class RouteTables:
             self.associate(self._public[vpc_id], subnet_id)
         table = self._net.route_tables.get(self._public.get(vpc_id, ""))
         gateway = next((g for g in self._tables.gateways.values() if g.vpc_id == vpc_id), None)
-        if table is not None and gateway is not None and not table.routes:
-            self.create_route(table.id, ANYWHERE, gateway.id)
+        if table is None or gateway is None:
+            return
+        wanted: list[Destination] = [ANYWHERE, *([ANYWHERE6] if self._tables.vpcs[vpc_id].ipv6_cidrs else [])]
+        for destination in wanted:
+            if all(route.destination.version != destination.version for route in table.routes):
+                self.create_route(table.id, destination, gateway.id)
+                table = self.get(table.id)
 
     def forget_subnet(self, subnet_id: str) -> None:
         """A subnet that is gone is associated with nothing."""
@@ -162,18 +173,23 @@ class RouteTables:
                     return table, subnet_id
         raise not_found(association, "rtbassoc")
 
-    def _with_route(self, table: RouteTable, destination: IPv4Network, target: str) -> RouteTable:
-        if any(destination.subnet_of(cidr) for cidr in self._tables.vpcs[table.vpc_id].cidrs):
+    def _with_route(self, table: RouteTable, destination: Destination, target: str) -> RouteTable:
+        vpc = self._tables.vpcs[table.vpc_id]
+        if any(within(destination, cidr) for cidr in vpc.all_cidrs):
             raise invalid(
                 f"The destination CIDR block {destination} is equal to or more specific than one of this VPC's CIDR"
                 " blocks. The lab has no routes inside a VPC."
             )
         self._check_target(table, target)
+        only = FAMILIES.get(target.partition("-")[0], destination.version)
+        if destination.version != only:
+            raise invalid(f"The lab's {target} carries IPv{only} only, not {destination}.")
         return self._put(replace(table, routes=(*table.routes, Route(destination, target))))
 
-    def _without_route(self, table_id: str, destination: IPv4Network) -> RouteTable:
+    def _without_route(self, table_id: str, destination: Destination) -> RouteTable:
         table = self.get(table_id)
-        if destination in self._tables.vpcs[table.vpc_id].cidrs:
+        vpc = self._tables.vpcs[table.vpc_id]
+        if destination in vpc.all_cidrs:
             raise invalid(f"cannot remove local route {destination} in route table {table_id}")
         rest = tuple(route for route in table.routes if route.destination != destination)
         if len(rest) == len(table.routes):
@@ -198,3 +214,10 @@ class RouteTables:
         self._tables.note(Resource.ROUTE_TABLE, table.id)
         self.refresh()
         return table
+
+
+def within(inner: Destination, outer: Destination) -> bool:
+    """Whether one block lies in another of its family."""
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)

@@ -1,6 +1,6 @@
 """What leads out of a subnet, as values: route tables, gateways, peerings; and which of a table's routes hold now.
 
-A target is named by its id, whose prefix tells what it is: igw-, nat-, pcx-, vgw-, eni-.
+A target is named by its id, whose prefix tells what it is: igw-, eigw-, nat-, pcx-, vgw-, eni-.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Protocol
 
 from vpclab.region.values import AttachmentStatus, InternetGateway, NetworkInterface, Tags, Vpc
 
+ANYWHERE = IPv4Network("0.0.0.0/0")
 LOCAL = "local"
 """The target of the routes to the VPC's own CIDR blocks; every table has them, and they win (VPC guide, route priority)."""
 
@@ -29,7 +30,7 @@ class Origin(enum.Enum):
 class Route:
     """One route. `active` is False for a black hole: the target is gone or cannot be used."""
 
-    destination: IPv4Network
+    destination: IPv4Network | IPv6Network
     target: str
     origin: Origin = Origin.CREATED
     active: bool = True
@@ -55,6 +56,15 @@ class RouteTable:
     def main(self) -> bool:
         """Whether it is its VPC's main table."""
         return bool(self.association)
+
+
+@dataclass(frozen=True, slots=True)
+class EgressOnlyGateway:
+    """An egress-only internet gateway: IPv6 connections out of a VPC, none into it."""
+
+    id: str
+    vpc_id: str
+    tags: Tags = field(default_factory=dict, hash=False)
 
 
 class NatState(enum.Enum):
@@ -177,6 +187,10 @@ class Networking(Protocol):
         """All internet gateways."""
 
     @property
+    def egress_only_gateways(self) -> Mapping[str, EgressOnlyGateway]:
+        """All egress-only internet gateways."""
+
+    @property
     def enis(self) -> Mapping[str, NetworkInterface]:
         """All ENIs."""
 
@@ -202,8 +216,11 @@ def routes_of(net: Networking, table: RouteTable) -> tuple[Route, ...]:
 
     A propagated route to something inside the VPC does not hold: local wins there whatever is longer (VPC guide).
     """
-    cidrs = net.vpcs[table.vpc_id].cidrs
-    found = {cidr: Route(cidr, LOCAL, Origin.TABLE) for cidr in cidrs}
+    vpc = net.vpcs[table.vpc_id]
+    cidrs = vpc.cidrs
+    found: dict[IPv4Network | IPv6Network, Route] = {
+        cidr: Route(cidr, LOCAL, Origin.TABLE) for cidr in vpc.all_cidrs
+    }
     for route in table.routes:
         found[route.destination] = Route(
             route.destination, route.target, active=_usable(net, table.vpc_id, route.target)
@@ -226,9 +243,9 @@ def table_of(tables: Mapping[str, RouteTable], vpc_id: str, subnet_id: str) -> R
 
 
 def leads_to_internet(net: Networking, table: RouteTable | None) -> bool:
-    """Whether the table makes its subnets public ones: an active default route to an internet gateway."""
+    """Whether the table makes its subnets public ones: an active default IPv4 route to an internet gateway."""
     return table is not None and any(
-        route.active and route.target.startswith("igw-") and route.destination.prefixlen == 0
+        route.active and route.target.startswith("igw-") and route.destination == ANYWHERE
         for route in routes_of(net, table)
     )
 
@@ -245,6 +262,9 @@ def _usable(net: Networking, vpc_id: str, target: str) -> bool:
         case "igw":
             gateway = net.internet_gateways.get(target)
             return gateway is not None and gateway.vpc_id == vpc_id
+        case "eigw":
+            egress_only = net.egress_only_gateways.get(target)
+            return egress_only is not None and egress_only.vpc_id == vpc_id
         case "nat":
             nat = net.nat_gateways.get(target)
             return nat is not None and nat.state is NatState.AVAILABLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from vpclab.region.errors import invalid, not_found
@@ -13,9 +13,10 @@ from vpclab.region.values import NO_TAGS, ApiError, SecurityGroup, SecurityGroup
 
 Direction = Literal["ingress", "egress"]
 ALL_TRAFFIC = SecurityGroupRule(cidr=IPv4Network("0.0.0.0/0"))
+ALL_IPV6 = SecurityGroupRule(cidr=IPv6Network("::/0"))
 MAX_PER_ENI = 5
 """AWS's default quota of groups per network interface."""
-_PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "all": "-1"}
+_PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": "-1"}
 _MAX_PORT = 65535
 
 
@@ -33,9 +34,10 @@ class SecurityGroups:
             raise ApiError(
                 "InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc_id}'"
             )
+        egress = (ALL_TRAFFIC, ALL_IPV6) if self._tables.vpcs[vpc_id].ipv6_cidrs else (ALL_TRAFFIC,)
         return self._tables.put_group(
             SecurityGroup(
-                self._tables.new_id("sg"), name, vpc_id, description, egress=(ALL_TRAFFIC,), tags=frozen(tags)
+                self._tables.new_id("sg"), name, vpc_id, description, egress=egress, tags=frozen(tags)
             )
         )
 
@@ -150,7 +152,7 @@ def normal(rule: SecurityGroupRule) -> SecurityGroupRule:
                 f"Invalid value '{low}-{high}' for portRange. Must be within 0-{_MAX_PORT}, from before to."
             )
         return replace(rule, protocol=protocol)
-    if protocol == "icmp":  # type and code; -1 is any
+    if protocol in ("icmp", "icmpv6"):  # type and code; -1 is any
         return replace(
             rule,
             protocol=protocol,
@@ -159,7 +161,7 @@ def normal(rule: SecurityGroupRule) -> SecurityGroupRule:
         )
     if protocol != "-1":
         raise invalid(
-            f"Invalid value '{rule.protocol}' for IP protocol. The lab knows -1, tcp, udp and icmp."
+            f"Invalid value '{rule.protocol}' for IP protocol. The lab knows -1, tcp, udp, icmp and icmpv6."
         )
     return replace(rule, protocol=protocol, from_port=None, to_port=None)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
-from vpclab.region.addresses import AddressSpace
+from vpclab.region.addresses import PREFIX_LENGTH, AddressSpace
 from vpclab.region.draws import Draws
 from vpclab.region.errors import not_found
+from vpclab.region.ipv6_space import PREFIX_LENGTH as PREFIX6_LENGTH
+from vpclab.region.ipv6_space import Ipv6Space
 from vpclab.region.metadata_view import Lag, MetadataView
 from vpclab.region.propagation import Propagation
-from vpclab.region.routing import ElasticAddress, NatGateway, Peering, RouteTable
+from vpclab.region.routing import EgressOnlyGateway, ElasticAddress, NatGateway, Peering, RouteTable
 from vpclab.region.schedule import Schedule
 from vpclab.region.values import (
     Change,
@@ -42,6 +44,7 @@ Taggable = (
     | ElasticAddress
     | NatGateway
     | Peering
+    | EgressOnlyGateway
 )
 
 
@@ -65,13 +68,15 @@ class Tables:
         self.instances: dict[str, Instance] = {}
         self.enis: dict[str, NetworkInterface] = {}
         self.spaces: dict[str, AddressSpace] = {}
+        self.ipv6_spaces: dict[str, Ipv6Space] = {}
+        """Of subnets with an IPv6 block."""
         self.enis_by_instance: dict[str, dict[str, None]] = {}
         self.enis_by_subnet: dict[str, dict[str, None]] = {}
         self.enis_by_attachment: dict[str, str] = {}
         self.enis_by_mac: dict[str, str] = {}
         self.enis_by_public_ip: dict[IPv4Address, str] = {}
         self.elastic: dict[str, ElasticAddress] = {}
-        self.holders: dict[tuple[str, IPv4Network], str] = {}
+        self.holders: dict[tuple[str, IPv4Network | IPv6Network], str] = {}
         """By subnet and network: the ENI that an address or prefix is on."""
         self.further: dict[Resource, dict[str, Any]] = {Resource.ELASTIC_IP: self.elastic}
         """What others keep (networking.py), each with an id and tags."""
@@ -114,12 +119,17 @@ class Tables:
         if subnet.id not in self.spaces:
             self.spaces[subnet.id] = AddressSpace(subnet.cidr)
             self.enis_by_subnet[subnet.id] = {}
+        if subnet.ipv6_cidr is None:
+            self.ipv6_spaces.pop(subnet.id, None)
+        elif subnet.id not in self.ipv6_spaces:
+            self.ipv6_spaces[subnet.id] = Ipv6Space(subnet.ipv6_cidr)
         self.note(Resource.SUBNET, subnet.id)
         return subnet
 
     def drop_subnet(self, identifier: str) -> None:
         """Remove an empty one."""
         del self.subnets[identifier], self.spaces[identifier], self.enis_by_subnet[identifier]
+        self.ipv6_spaces.pop(identifier, None)
         self._forget(identifier)
         self.note(Resource.SUBNET, identifier)
 
@@ -168,6 +178,8 @@ class Tables:
     def drop_eni(self, eni: NetworkInterface) -> None:
         """Remove, giving its addresses back."""
         self.spaces[eni.subnet_id].release(eni.networks)
+        if eni.subnet_id in self.ipv6_spaces:
+            self.ipv6_spaces[eni.subnet_id].release(eni.ipv6_networks)
         self.release_public_ip(eni)
         del self.enis[eni.id]
         self._index(eni, None)
@@ -216,12 +228,17 @@ class Tables:
                         further[identifier] = replace(other, tags=tags)
                         self.note(kind, identifier)
 
-    def holder(self, subnet_id: str, address: IPv4Address) -> NetworkInterface | None:
+    def holder(self, subnet_id: str, address: IPv4Address | IPv6Address) -> NetworkInterface | None:
         """The ENI that an address is on, by itself or within a prefix."""
-        single = IPv4Network(address)
-        found = self.holders.get((subnet_id, single)) or self.holders.get(
-            (subnet_id, single.supernet(new_prefix=28))
-        )
+        single: IPv4Network | IPv6Network
+        prefix: IPv4Network | IPv6Network
+        if isinstance(address, IPv4Address):
+            single = IPv4Network(address)
+            prefix = single.supernet(new_prefix=PREFIX_LENGTH)
+        else:
+            single = IPv6Network(address)
+            prefix = single.supernet(new_prefix=PREFIX6_LENGTH)
+        found = self.holders.get((subnet_id, single)) or self.holders.get((subnet_id, prefix))
         return None if found is None else self.enis[found]
 
     def _part_elastic(self, eni_id: str, addresses: set[IPv4Address]) -> None:
@@ -254,7 +271,7 @@ class Tables:
     def _list(self, eni: NetworkInterface) -> None:
         self.enis_by_subnet[eni.subnet_id][eni.id] = None
         self.enis_by_mac[eni.mac] = eni.id
-        self.holders.update(((eni.subnet_id, network), eni.id) for network in eni.networks)
+        self.holders.update(((eni.subnet_id, network), eni.id) for network in _all_networks(eni))
         if eni.attachment is not None:
             self.enis_by_instance[eni.attachment.instance_id][eni.id] = None
             self.enis_by_attachment[eni.attachment.id] = eni.id
@@ -265,8 +282,8 @@ class Tables:
         if after is None:
             del self.enis_by_subnet[eni.subnet_id][eni.id]
             del self.enis_by_mac[eni.mac]
-        kept = set() if after is None else set(after.networks)
-        for network in eni.networks:
+        kept = set() if after is None else set(_all_networks(after))
+        for network in _all_networks(eni):
             if network not in kept:
                 del self.holders[eni.subnet_id, network]
         attachment = None if after is None else after.attachment
@@ -275,3 +292,7 @@ class Tables:
             del self.enis_by_attachment[eni.attachment.id]
         if eni.public_ip is not None and (after is None or after.public_ip != eni.public_ip):
             del self.enis_by_public_ip[eni.public_ip]
+
+
+def _all_networks(eni: NetworkInterface) -> tuple[IPv4Network | IPv6Network, ...]:
+    return (*eni.networks, *eni.ipv6_networks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 
 Tags = Mapping[str, str]
@@ -24,6 +24,13 @@ class Vpc:
     id: str
     cidrs: tuple[IPv4Network, ...]
     tags: Tags = field(default_factory=dict, hash=False)
+    ipv6_cidrs: tuple[IPv6Network, ...] = ()
+    """Amazon-provided /56 blocks."""
+
+    @property
+    def all_cidrs(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Of both families."""
+        return (*self.cidrs, *self.ipv6_cidrs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,10 @@ class Subnet:
     public: bool = False
     map_public_ip_on_launch: bool = False
     tags: Tags = field(default_factory=dict, hash=False)
+    ipv6_cidr: IPv6Network | None = None
+    """A /64 of one of its VPC's IPv6 blocks."""
+    ipv6_on_creation: bool = False
+    """Whether each new ENI gets an IPv6 address (AssignIpv6AddressOnCreation)."""
 
     @property
     def gateway(self) -> IPv4Address:
@@ -55,12 +66,12 @@ class InternetGateway:
 
 @dataclass(frozen=True, slots=True)
 class SecurityGroupRule:
-    """One permission. `protocol` is EC2's: "-1", "tcp", "udp", "icmp"; the peer is a CIDR or a group."""
+    """One permission. `protocol` is EC2's: "-1", "tcp", "udp", "icmp", "icmpv6"; the peer is a CIDR or a group."""
 
     protocol: str = "-1"
     from_port: int | None = None
     to_port: int | None = None
-    cidr: IPv4Network | None = None
+    cidr: IPv4Network | IPv6Network | None = None
     group_id: str | None = None
 
 
@@ -128,13 +139,20 @@ class NetworkInterface:
     interface_type: str = "interface"
     """Something else for those that AWS makes for its own services: nat_gateway, network_load_balancer."""
     tags: Tags = field(default_factory=dict, hash=False)
+    ipv6: tuple[IPv6Address, ...] = ()
+    ipv6_prefixes: tuple[IPv6Network, ...] = ()
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
-        """Everything the fabric delivers to this ENI: its primary, secondaries and prefixes."""
+        """Everything of IPv4 that the fabric delivers to this ENI: its primary, secondaries and prefixes."""
         # by number: made of an IPv4Address it is printed and parsed again
         singles = (IPv4Network((int(address), 32)) for address in (self.primary, *self.secondary))
         return (*singles, *self.prefixes)
+
+    @property
+    def ipv6_networks(self) -> tuple[IPv6Network, ...]:
+        """The same of IPv6."""
+        return (*(IPv6Network((int(address), 128)) for address in self.ipv6), *self.ipv6_prefixes)
 
 
 class InstanceState(enum.Enum):
@@ -171,6 +189,7 @@ class Resource(enum.Enum):
     VPC = "vpc"
     SUBNET = "subnet"
     INTERNET_GATEWAY = "internet-gateway"
+    EGRESS_ONLY_GATEWAY = "egress-only-internet-gateway"
     SECURITY_GROUP = "security-group"
     INSTANCE = "instance"
     ENI = "network-interface"

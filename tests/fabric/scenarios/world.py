@@ -14,6 +14,7 @@ from pathlib import Path
 from vpclab.fabric import Fabric, Place, configure_primary, node_place
 from vpclab.region.routing import (
     CustomerGateway,
+    EgressOnlyGateway,
     ElasticAddress,
     LoadBalancer,
     NatGateway,
@@ -59,6 +60,7 @@ class Plan:
     groups: dict[str, SecurityGroup] = field(default_factory=dict)
     enis: dict[str, NetworkInterface] = field(default_factory=dict)
     elastic_addresses: dict[str, ElasticAddress] = field(default_factory=dict)
+    egress_only_gateways: dict[str, EgressOnlyGateway] = field(default_factory=dict)
     nat_gateways: dict[str, NatGateway] = field(default_factory=dict)
     peerings: dict[str, Peering] = field(default_factory=dict)
     vpn_gateways: dict[str, VpnGateway] = field(default_factory=dict)

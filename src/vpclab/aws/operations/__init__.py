@@ -3,6 +3,7 @@
 from vpclab.aws.operations import (
     gateways,
     instances,
+    ipv6,
     network_interfaces,
     networks,
     route_tables,
@@ -15,6 +16,7 @@ from vpclab.aws.operations.arguments import Operation
 OPERATIONS: dict[str, Operation] = {
     **gateways.OPERATIONS,
     **instances.OPERATIONS,
+    **ipv6.OPERATIONS,
     **network_interfaces.OPERATIONS,
     **networks.OPERATIONS,
     **route_tables.OPERATIONS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 from vpclab.region.describe import Query
@@ -61,6 +61,30 @@ def prefixes(texts: Iterable[str]) -> tuple[IPv4Network, ...]:
         return tuple(map(IPv4Network, texts))
     except ValueError as error:
         raise invalid(f"Invalid IPv4 prefix: {error}") from None
+
+
+def addresses6(texts: Iterable[str]) -> tuple[IPv6Address, ...]:
+    """Raises ApiError: InvalidParameterValue."""
+    try:
+        return tuple(map(IPv6Address, texts))
+    except ValueError as error:
+        raise invalid(f"Invalid IPv6 address: {error}") from None
+
+
+def network6(text: str) -> IPv6Network:
+    """Raises ApiError: InvalidParameterValue."""
+    try:
+        return IPv6Network(text)
+    except ValueError:
+        raise invalid(f"invalid value for parameter ipv6-cidr-block: {text}") from None
+
+
+def prefixes6(texts: Iterable[str]) -> tuple[IPv6Network, ...]:
+    """Raises ApiError: InvalidParameterValue, also for one that is not aligned."""
+    try:
+        return tuple(map(IPv6Network, texts))
+    except ValueError as error:
+        raise invalid(f"Invalid IPv6 prefix: {error}") from None
 
 
 def one_of(parameters: Parameters, *names: str) -> Any:

@@ -9,6 +9,7 @@ from vpccni.ipam.limits import known_limits, known_types
 from vpclab.aws import items
 from vpclab.aws.operations import arguments as args
 from vpclab.aws.operations.arguments import PAGED, Parameters, operation
+from vpclab.aws.operations.ipv6 import WANTED, wanted6
 from vpclab.region.errors import contradiction, invalid
 from vpclab.region.filters import matching, paged
 from vpclab.region.region import Region
@@ -29,6 +30,7 @@ _OF_INTERFACE = frozenset(
         "PrivateIpAddress",
         "AssociatePublicIpAddress",
         "DeleteOnTermination",
+        *WANTED,
     }
 )
 """What is honoured of a launch's network interface."""
@@ -75,6 +77,7 @@ def _launch(region: Region, p: Parameters, place: Parameters) -> Instance:
         tags=args.tags_for(p, "instance"),
         private_ip=None if address is None else args.address(address),
         associate_public_ip=place.get("AssociatePublicIpAddress"),
+        wanted6=wanted6(place),
     )
     region.create_tags((region.primary_eni(instance.id).id,), args.tags_for(p, "network-interface"))
     return instance
@@ -144,6 +147,8 @@ OPERATIONS = {
         "SubnetId",
         "SecurityGroupIds",
         "PrivateIpAddress",
+        "Ipv6AddressCount",
+        "Ipv6Addresses",
         "NetworkInterfaces",
         "TagSpecifications",
         "ImageId",

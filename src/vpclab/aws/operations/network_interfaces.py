@@ -8,6 +8,7 @@ from typing import Any
 from vpclab.aws import items
 from vpclab.aws.operations import arguments as args
 from vpclab.aws.operations.arguments import PAGED, Parameters, operation
+from vpclab.aws.operations.ipv6 import WANTED, wanted6
 from vpclab.region.claims import Wanted
 from vpclab.region.errors import contradiction
 from vpclab.region.region import Region
@@ -60,6 +61,7 @@ def create(region: Region, p: Parameters) -> dict[str, Any]:
         groups=tuple(p.get("Groups", ())),
         private_ip=primary,
         wanted=wanted,
+        wanted6=wanted6(p),
         description=p.get("Description", ""),
         tags=args.tags_for(p, "network-interface"),
     )
@@ -148,6 +150,7 @@ OPERATIONS = {
         "SecondaryPrivateIpAddressCount",
         "Ipv4PrefixCount",
         "Ipv4Prefixes",
+        *WANTED,
         "InterfaceType",
         "Description",
         "TagSpecifications",

@@ -11,9 +11,11 @@ from vpclab.aws.operations.arguments import PAGED, Parameters, operation
 from vpclab.aws.operations.listing import listed
 from vpclab.region.filters import Reader
 from vpclab.region.region import Region
+from vpclab.region.route_tables import Destination
 from vpclab.region.routing import Route, RouteTable, routes_of
 
 TARGETS: Mapping[str, str] = {
+    "eigw": "EgressOnlyInternetGatewayId",
     "nat": "NatGatewayId",
     "pcx": "VpcPeeringConnectionId",
     "eni": "NetworkInterfaceId",
@@ -35,22 +37,28 @@ def delete(region: Region, p: Parameters) -> dict[str, Any]:
 
 def create_route(region: Region, p: Parameters) -> dict[str, Any]:
     """CreateRoute."""
-    destination, target = args.network(args.one_of(p, "DestinationCidrBlock")), args.one_of(p, *_TARGETS)
+    destination, target = _destination(p), args.one_of(p, *_TARGETS)
     region.create_route(p["RouteTableId"], destination, target)
     return {"Return": True}
 
 
 def replace_route(region: Region, p: Parameters) -> dict[str, Any]:
     """ReplaceRoute."""
-    destination, target = args.network(args.one_of(p, "DestinationCidrBlock")), args.one_of(p, *_TARGETS)
+    destination, target = _destination(p), args.one_of(p, *_TARGETS)
     region.replace_route(p["RouteTableId"], destination, target)
     return {}
 
 
 def delete_route(region: Region, p: Parameters) -> dict[str, Any]:
     """DeleteRoute."""
-    region.delete_route(p["RouteTableId"], args.network(args.one_of(p, "DestinationCidrBlock")))
+    region.delete_route(p["RouteTableId"], _destination(p))
     return {}
+
+
+def _destination(p: Parameters) -> Destination:
+    if "DestinationIpv6CidrBlock" in p:
+        return args.network6(p["DestinationIpv6CidrBlock"])
+    return args.network(args.one_of(p, "DestinationCidrBlock", "DestinationIpv6CidrBlock"))
 
 
 def associate(region: Region, p: Parameters) -> dict[str, Any]:
@@ -93,6 +101,9 @@ def _readers(region: Region) -> Mapping[str, Reader[RouteTable]]:
     def targets(kind: str) -> Reader[RouteTable]:
         return lambda t: (r.target for r in routes_of(region, t) if _kind(r) == kind)
 
+    def destinations(version: int) -> Reader[RouteTable]:
+        return lambda t: (r.destination for r in routes_of(region, t) if r.destination.version == version)
+
     return {
         "route-table-id": lambda t: (t.id,),
         "vpc-id": lambda t: (t.vpc_id,),
@@ -104,7 +115,9 @@ def _readers(region: Region) -> Mapping[str, Reader[RouteTable]]:
         "route.gateway-id": targets("GatewayId"),
         "route.nat-gateway-id": targets("NatGatewayId"),
         "route.vpc-peering-connection-id": targets("VpcPeeringConnectionId"),
-        "route.destination-cidr-block": lambda t: (r.destination for r in routes_of(region, t)),
+        "route.egress-only-internet-gateway-id": targets("EgressOnlyInternetGatewayId"),
+        "route.destination-cidr-block": destinations(4),
+        "route.destination-ipv6-cidr-block": destinations(6),
         "route.origin": lambda t: (r.origin.value for r in routes_of(region, t)),
         "route.state": lambda t: (_state(r) for r in routes_of(region, t)),
     }
@@ -129,8 +142,9 @@ def _item(region: Region, table: RouteTable) -> dict[str, Any]:
 
 
 def _route(route: Route) -> dict[str, Any]:
+    of_ipv4 = route.destination.version == 4
     return {
-        "DestinationCidrBlock": route.destination,
+        "DestinationCidrBlock" if of_ipv4 else "DestinationIpv6CidrBlock": route.destination,
         _kind(route): route.target,
         "Origin": route.origin.value,
         "State": _state(route),
@@ -146,7 +160,7 @@ def _state(route: Route) -> str:
 
 
 _TARGETS = ("GatewayId", *TARGETS.values())
-_ROUTE = ("RouteTableId", "DestinationCidrBlock")
+_ROUTE = ("RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock")
 OPERATIONS = {
     "CreateRouteTable": operation(create, "VpcId", "TagSpecifications"),
     "DeleteRouteTable": operation(delete, "RouteTableId"),

@@ -86,15 +86,17 @@ def _rules(p: Parameters) -> Iterator[SecurityGroupRule]:
     if not permissions:
         raise ApiError("MissingParameter", "The request must contain the parameter IpPermissions")
     for permission in permissions:
-        for name in ("Ipv6Ranges", "PrefixListIds"):
-            if permission.get(name):
-                raise ApiError("UnsupportedOperation", f"The lab's security groups know no {name}.")
+        if permission.get("PrefixListIds"):
+            raise ApiError("UnsupportedOperation", "The lab's security groups know no PrefixListIds.")
         what = (args.one_of(permission, "IpProtocol"), permission.get("FromPort"), permission.get("ToPort"))
         cidrs, pairs = permission.get("IpRanges", ()), permission.get("UserIdGroupPairs", ())
-        if not cidrs and not pairs:
+        cidrs6 = permission.get("Ipv6Ranges", ())
+        if not cidrs and not pairs and not cidrs6:
             raise ApiError("MissingParameter", "The request must contain a source or destination")
         for entry in cidrs:
             yield SecurityGroupRule(*what, cidr=args.network(args.one_of(entry, "CidrIp")))
+        for entry in cidrs6:
+            yield SecurityGroupRule(*what, cidr=args.network6(args.one_of(entry, "CidrIpv6")))
         for pair in pairs:
             yield SecurityGroupRule(*what, group_id=args.one_of(pair, "GroupId"))
 

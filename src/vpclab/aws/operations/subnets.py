@@ -6,8 +6,9 @@ from typing import Any
 
 from vpclab.aws import items
 from vpclab.aws.operations import arguments as args
+from vpclab.aws.operations import ipv6
 from vpclab.aws.operations.arguments import PAGED, Parameters, operation
-from vpclab.region.errors import invalid
+from vpclab.region.errors import contradiction, invalid
 from vpclab.region.filters import Reader, matching, paged
 from vpclab.region.region import Region
 from vpclab.region.reservations import Reservation, ReservationType
@@ -20,7 +21,11 @@ _READERS: dict[str, Reader[Reservation]] = {
 
 
 def associate_vpc_cidr(region: Region, p: Parameters) -> dict[str, Any]:
-    """AssociateVpcCidrBlock."""
+    """AssociateVpcCidrBlock: an IPv4 block of the caller's choice, or an IPv6 one of Amazon's."""
+    if p.get("AmazonProvidedIpv6CidrBlock"):
+        if "CidrBlock" in p:
+            raise contradiction("Only one of CidrBlock and AmazonProvidedIpv6CidrBlock may be given")
+        return ipv6.associate_vpc(region, p["VpcId"])
     cidr = args.network(args.one_of(p, "CidrBlock"))
     vpc = region.associate_vpc_cidr(p["VpcId"], cidr)
     return _association(vpc, _of(vpc, items.cidr_association_id(vpc, cidr)), "associating")
@@ -34,6 +39,9 @@ def disassociate_vpc_cidr(region: Region, p: Parameters) -> dict[str, Any]:
                 answer = _association(vpc, _of(vpc, p["AssociationId"]), "disassociating")
                 region.disassociate_vpc_cidr(vpc.id, cidr)
                 return answer
+    gone = ipv6.disassociate_vpc(region, p["AssociationId"])
+    if gone is not None:
+        return gone
     raise ApiError(
         "InvalidVpcCidrBlockAssociationID.NotFound",
         f"The vpc CIDR block association ID '{p['AssociationId']}' does not exist",
@@ -52,12 +60,17 @@ def _association(vpc: Vpc, association: dict[str, Any], state: str) -> dict[str,
 
 def create_subnet(region: Region, p: Parameters) -> dict[str, Any]:
     """CreateSubnet: a private one, as every new subnet goes by the main route table."""
+    block = args.network6(p["Ipv6CidrBlock"]) if "Ipv6CidrBlock" in p else None
+    if block is not None:
+        region.check_subnet_ipv6(p["VpcId"], block)
     subnet = region.create_subnet(
         p["VpcId"],
         p.get("AvailabilityZone", region.zones[0]),
         args.network(args.one_of(p, "CidrBlock")),
         tags=args.tags_for(p, "subnet"),
     )
+    if block is not None:
+        subnet = region.associate_subnet_ipv6(subnet.id, block)
     return {"Subnet": items.subnet(region, subnet)}
 
 
@@ -116,9 +129,13 @@ def _reservation(region: Region, value: Reservation) -> dict[str, Any]:
 
 
 OPERATIONS = {
-    "AssociateVpcCidrBlock": operation(associate_vpc_cidr, "VpcId", "CidrBlock"),
+    "AssociateVpcCidrBlock": operation(
+        associate_vpc_cidr, "VpcId", "CidrBlock", "AmazonProvidedIpv6CidrBlock"
+    ),
     "DisassociateVpcCidrBlock": operation(disassociate_vpc_cidr, "AssociationId"),
-    "CreateSubnet": operation(create_subnet, "VpcId", "AvailabilityZone", "CidrBlock", "TagSpecifications"),
+    "CreateSubnet": operation(
+        create_subnet, "VpcId", "AvailabilityZone", "CidrBlock", "Ipv6CidrBlock", "TagSpecifications"
+    ),
     "DeleteSubnet": operation(delete_subnet, "SubnetId"),
     "CreateSubnetCidrReservation": operation(
         create_reservation, "SubnetId", "Cidr", "ReservationType", "Description", "TagSpecifications"
