@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,22 @@ def test_the_doctor_finds_nothing_on_a_healthy_node_and_names_what_breaks_it(lab
     assert named(doctor(lab, "-o", "json")) == {"ip-forward"}, "which is the image's, not ours"
     node.run("node1", "sysctl", "-qw", "net.ipv4.ip_forward=1")
     assert doctor(lab).returncode == 0
+
+
+def test_a_bundle_of_a_node_is_small_and_says_what_the_node_says(lab: LabUnderTest, tmp_path: Path) -> None:
+    lab.pod("web", "--node", "node1")
+    file = tmp_path / "node1.tar.gz"
+
+    def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return lab("exec", "node1", "--", sys.executable, "-m", "vpccni.cli", *arguments, check=False)
+
+    made = ask("bundle", str(file))
+    assert made.returncode == 0, made.stderr
+    assert "Nothing wrong was found." in made.stdout
+    assert file.stat().st_size < 200_000
+    for command in (("pods", "-o", "json"), ("explain", "web")):
+        assert ask(*command, "--from", str(file)).stdout == ask(*command).stdout
+    assert "agent/v2/status.json" not in made.stdout, "it was had"
 
 
 def test_a_traced_packet_is_seen_at_every_step_and_the_far_end_sees_what_was_foretold(

@@ -43,8 +43,7 @@ def plain_errors(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        if os.geteuid() != 0:
-            raise CliError("the kernel's tables and the agent's files are root's: run this as root")
+        must_be_root()
         return function(*args, **kwargs)
 
     return anybody(guarded)
@@ -61,6 +60,12 @@ def anybody(function: Callable[P, T]) -> Callable[P, T]:
             raise _TroubleError(str(error)) from None
 
     return guarded
+
+
+def must_be_root() -> None:
+    """Raises CliError."""
+    if os.geteuid() != 0:
+        raise CliError("the kernel's tables and the agent's files are root's: run this as root")
 
 
 def show(found: Any, output: str, text: Callable[[Any], str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import Any
@@ -95,23 +95,24 @@ def advice(subnet: Subnet, found: Fullness) -> list[str]:
     return said
 
 
-def to_text(subnet: Subnet) -> str:
-    """For a person."""
-    found = measure(subnet)
+def to_text(found: Mapping[str, Any]) -> str:
+    """For a person, of what `to_plain` gives."""
+    network = IPv4Network(found["cidr"])
     lines = [
-        f"{subnet.id}  {subnet.cidr}",
+        f"{found['subnet']}  {network}",
         (
-            f"  {found.free} addresses free (EC2 says {subnet.available}), {len(subnet.prefixes)} prefixes in use, "
-            f"{found.free_blocks} free /28s; {found.scattered} free addresses are in /28s that are begun"
+            f"  {found['free']} addresses free (EC2 says {found['available']}), {found['prefixes']} prefixes in use, "
+            f"{found['freeBlocks']} free /28s; {found['scattered']} free addresses are in /28s that are begun"
         ),
         "",
     ]
-    for start in range(0, len(found.cells), PER_LINE):
-        first = subnet.cidr.network_address + start * BLOCK
-        lines.append(f"  {first!s:<16} {found.cells[start : start + PER_LINE]}")
+    cells: str = found["blocks"]
+    for start in range(0, len(cells), PER_LINE):
+        first = network.network_address + start * BLOCK
+        lines.append(f"  {first!s:<16} {cells[start : start + PER_LINE]}")
     lines += ["", f"  {LEGEND}"]
-    if said := advice(subnet, found):
-        lines += ["", "what to do", *(f"  {sentence}" for sentence in said)]
+    if found["advice"]:
+        lines += ["", "what to do", *(f"  {sentence}" for sentence in found["advice"])]
     return "\n".join(lines)
 
 

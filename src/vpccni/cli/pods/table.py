@@ -50,6 +50,18 @@ class Row:
             "drift": list(self.drift),
         }
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Row:
+        """What `as_json` gave."""
+        return cls(
+            row["pod"],
+            IPv4Address(row["address"]),
+            row["eni"],
+            row["veth"],
+            row["table"],
+            tuple(row["drift"]),
+        )
+
 
 def on_host(network: Network, sources: Mapping[IPv4Address, int]) -> OnHost:
     """Of the kernel's tables; `sources`: which address leaves by which table in the compact layout."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vpccni.cli.agent_view import AgentSilentError, ask, known_settings
 from vpccni.cli.base import RUN_DIR, anybody, main
+from vpccni.cli.bundle.archive import is_bundle
 from vpccni.cli.errors import CliError
 from vpccni.cli.status.render import render
+from vpccni.cli.told import from_file, told_by
 
 REDRAW = 1.0
 """Seconds between two looks of --watch."""
@@ -25,12 +25,7 @@ REDRAW = 1.0
 )
 @RUN_DIR
 @click.option("--watch", is_flag=True, help="Redraw every second, until Ctrl-C.")
-@click.option(
-    "--from",
-    "file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="What `-o json` printed, here or on another node, instead of this node's agent.",
-)
+@from_file("A bundle, or what `-o json` printed, here or on another node, instead of this node's agent.")
 @anybody
 def status(output: str, run_dir: str, file: Path | None, *, watch: bool) -> None:
     """Tell what the pool has, wants and waits for: ENIs and their places, targets, the next step, what is in the way.
@@ -38,7 +33,7 @@ def status(output: str, run_dir: str, file: Path | None, *, watch: bool) -> None
     Exit status 1 if something is in the way of addresses for pods.
     """
     while True:
-        found = saved(file) if file is not None else told(Path(run_dir))
+        found = saved(file) if file is not None else told_by(run_dir, None).get("/v2/status")
         if watch:
             click.clear()
         text = json.dumps(found, indent=2) if output == "json" else render(found, wide=output == "wide")
@@ -49,21 +44,10 @@ def status(output: str, run_dir: str, file: Path | None, *, watch: bool) -> None
     raise SystemExit(1 if any(pool["blocker"] for pool in found["pools"]) else 0)
 
 
-def told(run_dir: Path) -> Any:
-    """By this node's agent. Raises CliError."""
-    settings = known_settings(run_dir, os.environ).settings
-    if settings.disable_introspection:
-        raise CliError("DISABLE_INTROSPECTION is set: the agent tells nobody")
-    try:
-        return ask(settings.introspection_address, "/v2/status")
-    except AgentSilentError as error:
-        raise CliError(
-            f"{error}: see whether the aws-node pod of this node runs, and its ipamd.log"
-        ) from None
-
-
 def saved(file: Path) -> Any:
     """In a file. Raises CliError."""
+    if is_bundle(file):
+        return told_by("", file).get("/v2/status")
     try:
         found = json.loads(file.read_text())
     except ValueError as error:
