@@ -16,7 +16,7 @@ from tests.kube.api_server import ApiServer, Reply, api_server, refusal
 from vpccni.kube import client
 from vpccni.kube.access import Access, AccessError
 from vpccni.kube.client import TOKEN_AGE, USER_AGENT, HttpCluster, Token, node_view
-from vpccni.kube.port import EniConfig, Event, KubeError, NodeView, PodView, Taint
+from vpccni.kube.port import EniConfig, Event, KubeError, NodeCondition, NodeView, PodView, Taint
 
 NODE, NODES = "/api/v1/nodes/n1", "/api/v1/nodes"
 POD = "/api/v1/namespaces/default/pods/web"
@@ -492,3 +492,25 @@ def test_a_node_without_a_cninode_says_so(api: ApiServer) -> None:
         await cluster.close()
 
     story(tell)
+
+
+def test_a_nodes_condition_is_merged_by_its_type(api: ApiServer) -> None:
+    path = "/api/v1/nodes/n1/status"
+    api.on("PATCH", path, Reply())
+    condition = NodeCondition("PodAddressesAvailable", False, "SubnetFull", "x" * 2000)
+
+    async def tell() -> None:
+        cluster = HttpCluster(Access(api.url), reporter="aws-node-x")
+        await cluster.set_node_condition("n1", condition, changed=True)
+        await cluster.set_node_condition("n1", condition, changed=False)
+        await cluster.close()
+
+    story(tell)
+    first, second = api.asked("PATCH")
+    assert first.headers["content-type"] == "application/strategic-merge-patch+json"
+    [line] = first.body["status"]["conditions"]
+    assert (line["type"], line["status"], line["reason"], len(line["message"])) == (
+        "PodAddressesAvailable", "False", "SubnetFull", 1024,
+    )  # fmt: skip
+    assert line["lastTransitionTime"] == line["lastHeartbeatTime"]
+    assert "lastTransitionTime" not in second.body["status"]["conditions"][0]

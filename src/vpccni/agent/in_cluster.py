@@ -16,6 +16,7 @@ from vpccni.agent.cni_node import CniNode
 from vpccni.agent.kubernetes import Kubernetes, connect, own_pod
 from vpccni.agent.loop import Agent
 from vpccni.agent.max_pods import listed_max_pods, max_pods
+from vpccni.agent.node_condition import ConditionWriter
 from vpccni.agent.onlooker import Onlooker
 from vpccni.agent.pod_annotation import PodAnnotator
 from vpccni.agent.scene import Scene
@@ -74,6 +75,7 @@ class InCluster(Onlooker):
         self._follower = Kubernetes(
             settings, self._cluster, on_node=self._on_node, on_eni_config=self._on_eni_config
         )
+        self._clock = clock
         scene.eni_config = self._eni_config_name
         self._scene = scene
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,6 +91,11 @@ class InCluster(Onlooker):
             log.error("ANNOTATE_POD_IP is set and no API server is configured: no pod is annotated")
         self._agent.onlooker = self
         self._begin(asyncio.ensure_future(self._follower.run()))
+        if self._cluster is not None and self._settings.node_name:
+            writer = ConditionWriter(
+                self._cluster, self._settings.node_name, self._scene.readiness, self._clock
+            )
+            self._begin(asyncio.ensure_future(writer.run()))
         if self._settings.pod_eni and self._cluster is not None:
             cni_node = CniNode(
                 self._cluster,

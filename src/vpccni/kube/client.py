@@ -22,7 +22,17 @@ import httpx2
 
 from vpccni import VERSION
 from vpccni.kube.access import Access, AccessError
-from vpccni.kube.port import CONFLICT, NOT_FOUND, EniConfig, Event, KubeError, NodeView, PodView, Taint
+from vpccni.kube.port import (
+    CONFLICT,
+    NOT_FOUND,
+    EniConfig,
+    Event,
+    KubeError,
+    NodeCondition,
+    NodeView,
+    PodView,
+    Taint,
+)
 
 USER_AGENT = f"amazon-vpc-cni-k8s/{VERSION}"
 TIMEOUT = 5.0
@@ -37,6 +47,7 @@ RESUME_PAUSE = 1.0
 """Seconds between a stream's end and the next one: a load balancer that cuts each at once must not make us spin."""
 CORDONED = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
 CONTROLLER = "aws-node"
+MERGE, STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"
 MOST_NOTE = 1024
 """Bytes that the API server takes in an event's note."""
 CNI_NODES = "/apis/vpcresources.k8s.aws/v1alpha1/cninodes"
@@ -245,6 +256,20 @@ class HttpCluster:
             },
         )  # fmt: skip
 
+    async def set_node_condition(self, node: str, condition: NodeCondition, *, changed: bool) -> None:
+        """Write one of the node's conditions; the others stay, for a strategic merge knows them by their type."""
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        line = {
+            "type": condition.type,
+            "status": str(condition.holds),
+            "reason": condition.reason,
+            "message": condition.message.encode()[:MOST_NOTE].decode(errors="ignore"),
+            "lastHeartbeatTime": now,
+            **({"lastTransitionTime": now} if changed else {}),
+        }
+        path = f"/api/v1/nodes/{quote(node, safe='')}/status"
+        await self._call("PATCH", path, body={"status": {"conditions": [line]}}, patch=STRATEGIC)
+
     async def _watch(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[Json, None]:
         """The events of one stream until it ends or breaks; one that breaks before it told anything is a failure."""
         params = {
@@ -269,9 +294,15 @@ class HttpCluster:
                 raise _unanswered(error) from error
 
     async def _call(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Json | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        patch: str = MERGE,
     ) -> Json:
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        kind = patch if method == "PATCH" else "application/json"
         content = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json", **({} if body is None else {"Content-Type": kind})}
         try:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from vpccni.kube.port import NOT_FOUND, EniConfig, Event, KubeError, NodeView, PodView
+from vpccni.kube.port import NOT_FOUND, EniConfig, Event, KubeError, NodeCondition, NodeView, PodView
 
 POD = tuple[str, str]
 """Namespace and name."""
@@ -24,6 +24,8 @@ class FakeCluster:
     features: dict[str, dict[str, str]] = field(default_factory=dict)
     """By CNINode: values by feature."""
     events: list[Event] = field(default_factory=list)
+    conditions: dict[str, NodeCondition] = field(default_factory=dict)
+    """The condition that was written last, by node."""
     failures: list[KubeError] = field(default_factory=list)
     """What the next calls fail with, one each."""
     calls: list[str] = field(default_factory=list)
@@ -106,6 +108,11 @@ class FakeCluster:
         self._asked(f"event {event.namespace}/{event.pod} {event.reason}")
         self._pod(event.namespace, event.pod)
         self.events.append(event)
+
+    async def set_node_condition(self, node: str, condition: NodeCondition, *, changed: bool) -> None:
+        """Write one of the node's conditions."""
+        self._asked(f"set_node_condition {node} {condition.reason} changed={changed}")
+        self.conditions[node] = condition
 
     async def close(self) -> None:
         """Nothing to drop."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-NOT_FOUND, CONFLICT = 404, 409
+FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 PASSING = frozenset({401, 408, CONFLICT, 429})
 """401: a token between two renewals, or an API server that does not know its keys yet."""
 SERVER_ERROR = 500
@@ -84,6 +84,18 @@ class Event:
     """The sentences for a person."""
 
 
+@dataclass(frozen=True, slots=True)
+class NodeCondition:
+    """A line among a node's conditions, as `kubectl describe node` shows them."""
+
+    type: str
+    holds: bool
+    reason: str
+    """One word that a program can compare."""
+    message: str
+    """The sentences for a person."""
+
+
 class Cluster(Protocol):
     """Asynchronous; every failure is a KubeError."""
 
@@ -115,6 +127,9 @@ class Cluster(Protocol):
 
     async def event(self, event: Event) -> None:
         """Put a warning on a pod."""
+
+    async def set_node_condition(self, node: str, condition: NodeCondition, *, changed: bool) -> None:
+        """Write one of the node's conditions; `changed`: it held not, and does now, or the other way round."""
 
     async def close(self) -> None:
         """Drop the connections."""
