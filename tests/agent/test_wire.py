@@ -43,6 +43,24 @@ def test_the_servers_socket_is_the_owners_alone_and_replaces_a_dead_one(tmp_path
     asyncio.run(story())
 
 
+def test_who_only_looks_whether_anybody_listens_is_not_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async def handle(request: PluginRequest) -> Reply:
+            raise AssertionError("nothing was asked")
+
+        path = tmp_path / "cni.sock"
+        server = PluginServer(path, handle)
+        server.start()
+        assert await _ask(path, b"", ()) == b""
+        assert await _ask(path, b"garbage", ()) == b""
+        await server.stop()
+
+    asyncio.run(story())
+    assert [record.message.partition(" on ")[0] for record in caplog.records] == ["refused what came"]
+
+
 def test_garbage_gets_no_answer_and_leaks_no_descriptor(tmp_path: Path) -> None:
     async def story() -> None:
         async def handle(request: PluginRequest) -> Reply:

@@ -119,6 +119,8 @@ class PluginServer:
             except OSError as error:
                 log.warning("a plugin's call was cut off: %s", error)
                 return
+            if not raw and not fds:
+                return  # somebody looked whether anybody listens: a probe, `vpc-cni doctor`
             try:
                 request = decode_request(raw, fds)
             except ValueError as error:
