@@ -35,7 +35,7 @@ class LabUnderTest:
 
     def __call__(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         # the option stands before the arguments that belong to a command inside
-        words = 2 if arguments[0] in {"pod", "agent", "fault"} else 1
+        words = 2 if arguments[0] in {"pod", "agent", "fault", "node"} else 1
         return vpc_lab(*arguments[:words], "--name", self.name, *arguments[words:], check=check)
 
     def json(self, *arguments: str) -> Any:

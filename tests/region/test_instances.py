@@ -88,3 +88,59 @@ def test_unknown_types_are_refused(world: World) -> None:
     with refused("InvalidParameterValue", "Invalid value 't9.huge' for InstanceType."):
         world.region.run_instance("t9.huge", world.subnet)
     assert world.region.free_addresses(world.subnet) == 251
+
+
+def test_a_stopped_instance_keeps_its_enis_and_addresses_and_loses_the_public_one(world: World) -> None:
+    region = world.region
+    instance = region.run_instance("t3.medium", world.subnet, associate_public_ip=True)
+    second = region.create_network_interface(world.subnet, wanted=Wanted(count=2))
+    before = region.primary_eni(instance.id)
+    stopped = region.stop_instance(instance.id)
+    assert (stopped.state, region.stop_instance(instance.id)) == (InstanceState.STOPPED, stopped)
+    kept = region.primary_eni(instance.id)
+    assert (kept.primary, kept.attachment, kept.public_ip) == (before.primary, before.attachment, None)
+    region.start_instance(instance.id)
+    assert region.instance(instance.id).state is InstanceState.RUNNING
+    assert region.instance(instance.id).boots == 2
+    assert region.primary_eni(instance.id).public_ip is not None
+    # with a second ENI, which may come while it is stopped, EC2 gives no new public address
+    region.stop_instance(instance.id)
+    region.attach_network_interface(second.id, instance.id, 1)
+    region.start_instance(instance.id)
+    assert [eni.public_ip for eni in region.enis_of(instance.id)] == [None, None]
+    assert region.reboot_instance(instance.id).boots == 4
+
+
+def test_an_elastic_address_stays_with_a_stopped_instance(world: World) -> None:
+    region = world.region
+    instance = region.run_instance("t3.medium", world.subnet)
+    elastic = region.allocate_address()
+    region.associate_address(elastic.id, region.primary_eni(instance.id).id)
+    region.stop_instance(instance.id)
+    assert region.primary_eni(instance.id).public_ip == elastic.public_ip
+
+
+def test_operations_that_a_state_does_not_allow_are_refused(world: World) -> None:
+    region = world.region
+    instance = region.run_instance("t3.medium", world.subnet)
+    region.terminate_instance(instance.id)
+    for operation in (region.stop_instance, region.start_instance, region.reboot_instance):
+        with refused("IncorrectInstanceState"):
+            operation(instance.id)
+    stopped = region.run_instance("t3.medium", world.subnet)
+    region.stop_instance(stopped.id)
+    with refused("IncorrectInstanceState"):
+        region.reboot_instance(stopped.id)
+
+
+def test_a_shutdown_takes_its_time_and_a_termination_overtakes_it() -> None:
+    world = make_world(delays=replace(AT_ONCE, shutdown=(2.0, 2.0), launch=(1.0, 1.0)))
+    region = world.region
+    instance = region.run_instance("t3.medium", world.subnet)
+    region.advance(1.0)
+    assert region.stop_instance(instance.id).state is InstanceState.STOPPING
+    assert region.terminate_instance(instance.id).state is InstanceState.SHUTTING_DOWN
+    assert region.enis_of(instance.id)
+    region.advance(3.0)
+    assert region.instance(instance.id).state is InstanceState.TERMINATED
+    assert not region.enis_of(instance.id)

@@ -214,7 +214,7 @@ def instance(region: Region, value: Instance) -> Item:
     """One of DescribeInstances, without its reservation."""
     item: Item = {
         "InstanceId": value.id,
-        "ImageId": IMAGE,
+        "ImageId": value.image_id or IMAGE,
         "State": state(value.state),
         "AmiLaunchIndex": 0,
         "InstanceType": value.type,

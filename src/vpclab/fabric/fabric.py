@@ -130,7 +130,15 @@ class Fabric:
         Raises:
             CommandError: as `sync`.
         """
-        self._instances[instance.id] = place
+        await self.add_instances({instance.id: place})
+
+    async def add_instances(self, places: Mapping[str, Place]) -> None:
+        """As `add_instance`, of several at once, by instance id.
+
+        Raises:
+            CommandError: as `sync`.
+        """
+        self._instances.update(places)
         if self._region is not None:
             await self.sync(self._region)
 
@@ -140,7 +148,16 @@ class Fabric:
         Raises:
             CommandError: as `sync`.
         """
-        self._instances.pop(instance.id, None)
+        await self.remove_instances((instance.id,))
+
+    async def remove_instances(self, instance_ids: Iterable[str]) -> None:
+        """As `remove_instance`, of several at once, by instance id.
+
+        Raises:
+            CommandError: as `sync`.
+        """
+        for instance_id in instance_ids:
+            self._instances.pop(instance_id, None)
         if self._region is not None:
             await self.sync(self._region)
 

@@ -58,10 +58,27 @@ async def bring_up(fabric: Fabric, region: Region, paths: Paths, root: Path) -> 
     """
     plain = launch_plain(region, paths)
     machines = {name: node_place(name, root / name) for name in plain.by_name()}
-    for name, instance in plain.by_name().items():
-        await fabric.add_instance(instance, machines[name])
+    await fabric.add_instances({one.id: machines[name] for name, one in plain.by_name().items()})
     await fabric.sync(region)
     await asyncio.gather(*(_boot(region, machines[name], one.id) for name, one in plain.by_name().items()))
+    return await witnessed(fabric, region, paths, plain, machines)
+
+
+async def witnessed(
+    fabric: Fabric, region: Region, paths: Paths, plain: Plain, machines: Mapping[str, Place]
+) -> Ends:
+    """Witnesses on plain instances that are up, on site and in the internet.
+
+    Args:
+        fabric: that carries them.
+        region: as for `bring_up`.
+        paths: likewise.
+        plain: the instances.
+        machines: their places by their names in `plain`.
+
+    Raises:
+        OSError: an address is not there.
+    """
     places = {**machines, "onprem": fabric.places["onprem"], "internet": fabric.internet.place}
     addresses = {name: region.primary_eni(one.id).primary for name, one in plain.by_name().items()}
     addresses["onprem"] = server_of(paths.site)

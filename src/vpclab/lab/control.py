@@ -82,6 +82,14 @@ async def _agent_env(lab: Lab, p: dict[str, Any]) -> Any:
     return {"nodes": await lab.change_environment(p["node"], p["changes"])}
 
 
+async def _node_add(lab: Lab, p: dict[str, Any]) -> Any:
+    return await lab.add_node(p.get("type"), p.get("zone"))
+
+
+async def _node_change(lab: Lab, p: dict[str, Any]) -> Any:
+    return await lab.change_instance(p["node"], p["what"])
+
+
 async def _pods_add(lab: Lab, p: dict[str, Any]) -> Any:
     return await lab.add_pods(p["names"], p["namespace"], p.get("node"), int(p["parallel"]))
 
@@ -143,6 +151,8 @@ HANDLERS: dict[str, Handler] = {
     "agent-kill": _agent_kill,
     "agent-start": _agent_start,
     "agent-env": _agent_env,
+    "node-add": _node_add,
+    "node-change": _node_change,
     "pods-add": _pods_add,
     "pods-del": _pods_del,
     "ping": _ping,

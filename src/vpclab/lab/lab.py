@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
@@ -13,46 +12,24 @@ from typing import Any
 
 from vpclab.aws import CallLog, Serving, ec2_app, imds_app, serve
 from vpclab.fabric import AWS_API, IMDS, Fabric, Place
-from vpclab.fabric.paths import Ends, bring_up
+from vpclab.fabric.paths import Ends, witnessed
 from vpclab.lab.behind import behind
 from vpclab.lab.bulk import in_parallel, report
-from vpclab.lab.layout import add_networks, fill, welcome_neighbours
+from vpclab.lab.hypervisor import Hypervisor
+from vpclab.lab.kinds import BareKind
+from vpclab.lab.node_changes import change_instance, until_settled
 from vpclab.lab.pod_pings import ping_pods
 from vpclab.lab.pods import LabPods
 from vpclab.lab.settings import PATHS, LabSettings
 from vpclab.lab.state import LabError, known_names
-from vpclab.lab.view import calls_view, lab_view, pod_view
-from vpclab.node import (
-    AgentProcess,
-    Machine,
-    Node,
-    NodeNotReadyError,
-    Runtime,
-    agent_environment,
-    boot_place,
-    configure_network,
-    install_image,
-    write_hosts,
-)
-from vpclab.region import ApiError, Delays, Latency, Region, launch_bastion, launch_node, study_region
+from vpclab.lab.view import calls_view, instance_view, lab_view, pod_view
+from vpclab.lab.world import launch, make_region
+from vpclab.node import Machine, Node, NodeNotReadyError
+from vpclab.region import ApiError, InstanceState, launch_node
 from vpclab.region.faults import FaultBook
-from vpclab.region.paths import Paths, launch_private_node, node_port, paths_region
-from vpclab.region.values import Instance
+from vpclab.region.paths import node_port
 
 Progress = Callable[[str], None]
-NO_DELAYS = Delays(attach=(0.0, 0.0), detach=(0.0, 0.0))
-REAL_DELAYS = Delays(imds=(0.1, 0.7))
-"""IMDS lacked a new ENI for 0.1 to 0.3 s and its addresses for 0.4 s more (aws-emulation 4.5)."""
-REAL_LATENCY = Latency(
-    every=(0.02, 0.1),
-    by_action={
-        "CreateNetworkInterface": (0.2, 0.4),
-        "AttachNetworkInterface": (0.2, 0.4),
-        "AssignPrivateIpAddresses": (0.4, 0.6),
-        "UnassignPrivateIpAddresses": (0.4, 0.6),
-    },
-)
-"""Seconds of calls: 0.2 s for a create, 0.4 to 0.6 s for an assign (aws-emulation 4.5); the others are estimates."""
 
 
 class Lab:
@@ -60,33 +37,22 @@ class Lab:
 
     def __init__(self, settings: LabSettings, directory: Path) -> None:
         self.settings = settings
-        self._directory = directory
-        real = settings.real_delays
-        region = Region(
-            seed=settings.seed,
-            delays=REAL_DELAYS if real else NO_DELAYS,
-            now=time.time(),
-            throttle=real,
-        )
-        if real:
-            region.gate.latency = REAL_LATENCY
-        self.paths: Paths | None = None
-        if settings.topology == PATHS:
-            self.region, self.paths = paths_region(region, settings.subnet_bits)
-            self.study = self.paths.study
-            welcome_neighbours(self.region, self.paths)
-        else:
-            self.region, self.study = study_region(region, settings.subnet_bits)
-        add_networks(self.region, self.study, settings)
-        self.faults = FaultBook(region)
+        self.region, self.study, self.paths = make_region(settings)
+        self.faults = FaultBook(self.region)
         self.fabric = Fabric()
         self.calls = CallLog()
         self._ends: Ends | None = None
         self._stir = asyncio.Event()
         self._servers: list[Serving] = []
         self._follower: asyncio.Task[None] | None = None
-        self.machines: dict[str, Machine] = {}
         self.pods = LabPods(lambda: self.nodes)
+        kind = BareKind(self.region.name, settings.env, self.pods)
+        self.hypervisor = Hypervisor(self.region, self.fabric, directory / "machines", kind, self._booted)
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        """The instances that are up."""
+        return self.hypervisor.machines
 
     @property
     def nodes(self) -> dict[str, Node]:
@@ -105,14 +71,21 @@ class Lab:
         await self.fabric.start(self.region.vpcs.values())
         await self._serve()
         say("the VPC's router, the internet gateway and AWS's API are up")
-        await self._boot()
+        plain = launch(self.region, self.study, self.paths, self.settings)
+        for text in self.settings.faults:
+            self.faults.add(text)
+        await self.fabric.sync(self.region)
+        self.hypervisor.look()
+        await self.hypervisor.settled()
+        for name, why in self.hypervisor.failures.items():
+            raise LabError(f"{name} did not boot: {why}")
         say(f"{len(self.machines)} instances have booted: {', '.join(self.machines)}")
+        if self.paths is not None and plain is not None:
+            places = {name: self.machines[name].place for name in plain.by_name()}
+            self._ends = await witnessed(self.fabric, self.region, self.paths, plain, places)
         self._follower = asyncio.get_running_loop().create_task(
             self.fabric.follow(self.region, self._changes())
         )
-        for node in self.nodes.values():
-            await install_image(node.place)
-            node.agent.start()
         for node in self.nodes.values():
             try:
                 await node.wait_ready()
@@ -124,58 +97,13 @@ class Lab:
         """End what was started; the namespaces go with this process."""
         if self._follower is not None:
             self._follower.cancel()
-        await asyncio.gather(*(node.agent.stop(signal.SIGKILL) for node in self.nodes.values()))
+        await self.hypervisor.close()
 
-    async def _boot(self) -> None:
-        instances = {"bastion": launch_bastion(self.region, self.study)}
-        for index in range(self.settings.nodes):
-            instance = launch_node(self.region, self.study, index, self.settings.instance_type)
-            instances[f"node{index + 1}"] = instance
-        if self.paths is not None:
-            for index in range(self.settings.private_nodes):
-                instance = launch_private_node(self.region, self.paths, index, self.settings.instance_type)
-                instances[f"node{self.settings.nodes + index + 1}"] = instance
-        if self.settings.free is not None:
-            used = [self.region.instance(one.id).subnet_id for one in instances.values()]
-            fill(self.region, used, self.settings.free, scattered=self.settings.scattered)
-        for text in self.settings.faults:
-            self.faults.add(text)
-        root = self._directory / "machines"
-        places = await asyncio.gather(*(boot_place(name, root / name) for name in instances))
-        for place, instance in zip(places, instances.values(), strict=True):
-            self.machines[place.name] = self._machine(place, instance)
-            await self.fabric.add_instance(instance, place)
-        await self.fabric.sync(self.region)
-        if self.paths is not None:
-            await self._boot_ends(self.paths, root)
-        addresses = [
-            (self.region.enis_of(machine.instance_id)[0].primary, machine.name)
-            for machine in self.machines.values()
-        ]
-        await asyncio.gather(
-            *(
-                configure_network(self.machines[p.name].place, self.machines[p.name].instance_id, self.region)
-                for p in places
-            ),
-            *(write_hosts(place, self.region.name, addresses) for place in places),
-        )
-
-    async def _boot_ends(self, paths: Paths, root: Path) -> None:
-        """Instances without an agent, and servers there, on site and in the internet."""
-        ends = await bring_up(self.fabric, self.region, paths, root)
-        for name, place in ends.places.items():
-            if name not in self.fabric.places:
-                [eni] = (eni for eni in self.region.enis.values() if eni.primary == ends.addresses[name])
-                assert eni.attachment is not None  # noqa: S101 -- an instance's primary ENI
-                self.machines[name] = Machine(name, eni.attachment.instance_id, place)
-        self._ends = ends
-
-    def _machine(self, place: Place, instance: Instance) -> Machine:
-        if place.name == "bastion":
-            return Machine(place.name, instance.id, place)
-        environment = agent_environment(place.name, self.region.name, self.settings.env)
-        agent = AgentProcess(place, environment)
-        return Node(place.name, instance.id, place, agent, Runtime(place))
+    async def _booted(self, machine: Machine) -> None:
+        """What the topology has on a machine that comes up again."""
+        ends = self._ends
+        if ends is not None and machine.name in ends.places:
+            await ends.witness.listen(machine.place, ends.addresses[machine.name])
 
     async def _serve(self) -> None:
         api = ec2_app(
@@ -197,6 +125,7 @@ class Lab:
             self._stir.clear()
             self.region.advance(time.time())
             if self.region.drain_changes():
+                self.hypervisor.look()
                 yield
 
     def _instance_of(self, client: str) -> str | None:
@@ -231,7 +160,9 @@ class Lab:
 
     def status(self) -> dict[str, Any]:
         """Everything, from EC2's view."""
-        return lab_view(self.settings.name, self.region, self.machines.values(), self.calls)
+        return lab_view(
+            self.settings.name, self.region, self.machines.values(), self.hypervisor.names, self.calls
+        )
 
     def way_in(self, name: str) -> dict[str, int]:
         """The daemon's descriptors of a machine's, a pod's or a part of the fabric's namespaces. Raises LabError."""
@@ -280,14 +211,26 @@ class Lab:
     async def change_environment(self, name: str, changes: Mapping[str, str | None]) -> list[str]:
         """Give a node's agent ("all": every node's) other variables (None: not that one) and restart it. Raises LabError."""
         nodes = list(self.nodes.values()) if name == "all" else [self.node(name)]
-        for node in nodes:
-            node.agent.change_environment(changes)
-        await asyncio.gather(*(self._restart(node.agent) for node in nodes))
+        await self.hypervisor.kind.override(changes, nodes)
         return [node.name for node in nodes]
 
-    async def _restart(self, agent: AgentProcess) -> None:
-        await agent.stop()
-        agent.start()
+    async def change_instance(self, name: str, what: str) -> dict[str, Any]:
+        """Stop, start, reboot or terminate a machine, and wait until it is there. Raises LabError."""
+        return await change_instance(self.region, self.hypervisor, name, what, self._stir.set)
+
+    async def add_node(self, instance_type: str | None, zone: str | None) -> dict[str, Any]:
+        """Launch a further node and wait until it is ready. Raises LabError."""
+        subnets = {subnet.zone[-1]: n for n, subnet in enumerate(self.study.public)}
+        if zone is not None and zone[-1:] not in subnets:
+            raise known_names("zone", zone, [subnet.zone for subnet in self.study.public])
+        index = len(self.nodes) if zone is None else subnets[zone[-1]]
+        try:
+            made = launch_node(self.region, self.study, index, instance_type or self.settings.instance_type)
+        except ApiError as error:
+            raise LabError(f"EC2 refuses: {error}") from None
+        self._stir.set()
+        await until_settled(self.region, self.hypervisor, made.id, InstanceState.RUNNING)
+        return instance_view(self.region, self.hypervisor.names[made.id], made.id)
 
     async def add_pods(
         self, names: Sequence[str], namespace: str, node_name: str | None, parallel: int

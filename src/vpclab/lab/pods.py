@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vpclab.lab.state import LabError, known_names
-from vpclab.node import CniError, Node, NoNetworkError, PodRecord
+from vpclab.node import CniError, Node, NodeDownError, NoNetworkError, PodRecord
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 """A DNS label, as Kubernetes demands; so nothing in it can end an item of CNI_ARGS."""
 ANNOTATIONS = "io.kubernetes.cri.pod-annotations"
+LOOK_EVERY = 0.05
+"""Seconds between looks at a pod that somebody else is ending."""
 Key = tuple[str, str]
 
 
@@ -45,7 +48,7 @@ class LabPods:
         self._coming[key] = node.name
         try:
             return node, await node.add_pod(namespace, name, capabilities)
-        except (CniError, NoNetworkError) as error:
+        except (CniError, NoNetworkError, NodeDownError) as error:
             raise LabError(f"pod {namespace}/{name} on {node.name}: {error}") from error
         finally:
             del self._coming[key]
@@ -63,10 +66,23 @@ class LabPods:
         self._going.add(key)
         try:
             await node.delete_pod(*key)
-        except (CniError, NoNetworkError) as error:
+        except (CniError, NoNetworkError, NodeDownError) as error:
             raise LabError(f"pod {'/'.join(key)} on {node.name}: {error}") from error
         finally:
             self._going.discard(key)
+
+    async def drain(self, node: Node) -> None:
+        """End a node's pods, by name; one that somebody else is ending is waited for.
+
+        Raises:
+            LabError: the plugins said no: that pod and those after it are still there.
+        """
+        while node.pods:
+            space, pod = min(node.pods)
+            if (space, pod) in self._going:
+                await asyncio.sleep(LOOK_EVERY)
+            else:
+                await self.delete(pod, space)
 
     async def check(self, name: str, namespace: str | None) -> None:
         """Let the plugins look whether all is as ADD left it.
@@ -112,7 +128,10 @@ class LabPods:
                 raise known_names("node", name, nodes)
             return nodes[name]
         coming = list(self._coming.values())
-        return min(nodes.values(), key=lambda node: len(node.pods) + coming.count(node.name))
+        open_nodes = [node for node in nodes.values() if not node.cordoned]
+        if not open_nodes:
+            raise LabError("no node takes pods now: vpc-lab node add, or wait until one is ready")
+        return min(open_nodes, key=lambda node: len(node.pods) + coming.count(node.name))
 
 
 def _valid(what: str, name: str) -> str:

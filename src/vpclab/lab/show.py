@@ -39,11 +39,12 @@ def status_text(status: dict[str, Any]) -> str:
             [(s["id"], s["zone"], s["cidr"], s["free"]) for s in status["subnets"]],
         ),
         table(
-            ("MACHINE", "INSTANCE", "TYPE", "ZONE", "PRIVATE IP", "PUBLIC IP", "AGENT", "PODS"),
+            ("MACHINE", "INSTANCE", "STATE", "TYPE", "ZONE", "PRIVATE IP", "PUBLIC IP", "AGENT", "PODS"),
             [
                 (
                     m["name"],
                     m["instanceId"],
+                    m["state"],
                     m["type"],
                     m["zone"],
                     m["privateIp"],

@@ -28,9 +28,13 @@ def pod_view(region: Region, node: Node, record: PodRecord) -> dict[str, Any]:
     }
 
 
-def lab_view(name: str, region: Region, machines: Iterable[Machine], calls: CallLog) -> dict[str, Any]:
-    """The whole lab."""
+def lab_view(
+    name: str, region: Region, machines: Iterable[Machine], names: Mapping[str, str], calls: CallLog
+) -> dict[str, Any]:
+    """The whole lab; `names` are all instances' by id, also of those that are not up."""
     machines = list(machines)
+    up = {machine.instance_id for machine in machines}
+    down = [(named, key) for key, named in names.items() if key not in up and region.enis_of(key)]
     counts: Counter[str] = Counter()
     for (action, _), count in calls.counts.items():
         counts[action] += count
@@ -47,7 +51,10 @@ def lab_view(name: str, region: Region, machines: Iterable[Machine], calls: Call
             }
             for subnet in region.subnets.values()
         ],
-        "machines": [machine_view(region, machine) for machine in machines],
+        "machines": [
+            *(machine_view(region, machine) for machine in machines),
+            *(instance_view(region, named, key) for named, key in down),
+        ],
         "pods": [
             pod_view(region, machine, record)
             for machine in machines
@@ -77,12 +84,22 @@ def calls_view(
 
 
 def machine_view(region: Region, machine: Machine) -> dict[str, Any]:
-    """An instance with its ENIs; a node's agent and number of pods as well."""
-    instance = region.instances[machine.instance_id]
-    enis = region.enis_of(machine.instance_id)
-    view: dict[str, Any] = {
-        "name": machine.name,
-        "instanceId": machine.instance_id,
+    """An instance that is up, with its ENIs; a node's agent and number of pods as well."""
+    view = instance_view(region, machine.name, machine.instance_id)
+    if isinstance(machine, Node):
+        view["agent"] = agent_view(machine)
+        view["pods"] = len(machine.pods)
+    return view
+
+
+def instance_view(region: Region, name: str, instance_id: str) -> dict[str, Any]:
+    """An instance with its ENIs."""
+    instance = region.instances[instance_id]
+    enis = region.enis_of(instance_id)
+    return {
+        "name": name,
+        "instanceId": instance_id,
+        "state": instance.state.value,
         "type": instance.type,
         "zone": instance.zone,
         "privateIp": str(enis[0].primary),
@@ -90,10 +107,6 @@ def machine_view(region: Region, machine: Machine) -> dict[str, Any]:
         "publicIp": str(enis[0].public_ip) if enis[0].public_ip else None,
         "enis": [_eni_view(eni) for eni in enis],
     }
-    if isinstance(machine, Node):
-        view["agent"] = agent_view(machine)
-        view["pods"] = len(machine.pods)
-    return view
 
 
 def agent_view(node: Node) -> Mapping[str, Any]:

@@ -2,14 +2,13 @@
 
 place = await boot_place(name, root); await write_hosts(place, region, machines)
 await configure_network(place, instance_id, region)        # once the fabric has plugged its ENI in
-await install_image(place)
 agent = AgentProcess(place, agent_environment(name, region, extra))
 node = Node(name, instance_id, place, agent, Runtime(place))
-agent.start(); await node.wait_ready()                     # NodeNotReadyError
+await node.start(); await node.wait_ready()                # NodeNotReadyError
 pod = await node.add_pod(namespace, name, capabilities)    # -> PodRecord; CniError, NoNetworkError
 await node.runtime.check(pod.sandbox)                      # also status(), collect_garbage(valid)
 await node.delete_pod(namespace, name)
-await agent.stop(signal.SIGKILL)
+await node.stop()
 """
 
 from vpclab.node.agent_process import AgentProcess
@@ -22,7 +21,7 @@ from vpclab.node.boot import (
     write_hosts,
 )
 from vpclab.node.conflist import ConfList, NoNetworkError, first_conflist
-from vpclab.node.node import Machine, Node, NodeNotReadyError, PodRecord
+from vpclab.node.node import Machine, Node, NodeDownError, NodeNotReadyError, PodRecord
 from vpclab.node.plugin_call import CniError
 from vpclab.node.runtime import Runtime
 from vpclab.node.sandbox import Sandbox
@@ -34,6 +33,7 @@ __all__ = [
     "Machine",
     "NoNetworkError",
     "Node",
+    "NodeDownError",
     "NodeNotReadyError",
     "PodRecord",
     "Runtime",

@@ -66,10 +66,9 @@ class AgentProcess:
         """What the agent is started with."""
         return self._env
 
-    def change_environment(self, changes: Mapping[str, str | None]) -> None:
-        """Other variables (None: not that one) from its next start on."""
-        merged = {**self._env, **changes}
-        self._env = {key: value for key, value in merged.items() if value is not None}
+    def set_environment(self, env: Mapping[str, str]) -> None:
+        """The whole environment from its next start on."""
+        self._env = dict(env)
 
     async def stop(self, number: int = signal.SIGTERM) -> None:
         """End it with a signal and leave it so; one that does not heed it in time is killed."""

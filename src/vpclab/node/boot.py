@@ -17,6 +17,8 @@ from vpclab.region.study import CLUSTER
 
 STOCK_PLUGINS = Path("/usr/lib/cni")
 """Where Debian's containernetworking-plugins are."""
+OF_THE_LAB = "# the lab's names\n"
+"""What follows this line in /etc/hosts is the lab's."""
 WORKERS = 10
 """Calls that a machine runs at once: eight pods may be added at the same time."""
 
@@ -33,10 +35,13 @@ async def configure_network(place: Place, instance_id: str, region: Region) -> N
 
 
 async def write_hosts(place: Place, region: str, machines: Iterable[tuple[IPv4Address, str]]) -> None:
-    """Names in /etc/hosts: AWS's API, and every machine by the lab's name and by the one that EC2 gives it."""
+    """Names in /etc/hosts: AWS's API, and every machine by the lab's name and by the one that EC2 gives it.
+
+    What an earlier call wrote is written anew; other lines stay.
+    """
     lines = [f"{AWS_API} ec2.{region}.amazonaws.com"]
     lines += [f"{address} {name} {ec2_name(address, region)}" for address, name in machines]
-    await place.call(_append, Path("/etc/hosts"), "".join(f"{line}\n" for line in lines))
+    await place.call(_rewrite, Path("/etc/hosts"), "".join(f"{line}\n" for line in lines))
 
 
 async def install_image(place: Place) -> None:
@@ -66,9 +71,11 @@ def ec2_name(address: IPv4Address, region: str) -> str:
     return f"ip-{str(address).replace('.', '-')}.{region}.compute.internal"
 
 
-def _append(path: Path, text: str) -> None:
-    with path.open("a") as file:
-        file.write(text)
+def _rewrite(path: Path, text: str) -> None:
+    before, _, _ = path.read_text().partition(OF_THE_LAB)
+    fresh = path.with_name(f"{path.name}.lab")
+    fresh.write_text(f"{before}{OF_THE_LAB}{text}")
+    fresh.rename(path)
 
 
 def _install() -> None:

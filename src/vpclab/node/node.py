@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vpclab.fabric import Place
 from vpclab.node.agent_process import AgentProcess
+from vpclab.node.boot import install_image
 from vpclab.node.conflist import CONF_DIR, NoNetworkError, first_conflist
 from vpclab.node.plugin_call import INTERNAL, CniError
 from vpclab.node.runtime import Runtime
 from vpclab.node.sandbox import Sandbox, make_netns, remove_netns
 
+T = TypeVar("T")
 TRY_AGAIN = 11
 """CNI's code for "try again later"."""
 PATIENCE = 60.0
@@ -24,6 +28,8 @@ PATIENCE = 60.0
 PAUSE_FIRST, PAUSE_MOST = 0.1, 2.0
 """Seconds between two tries: doubled each time, from the first to the most."""
 READY_SECONDS = 60.0
+READYZ = "127.0.0.1", 61679
+"""Where the agent answers whether it can serve."""
 LOOK_EVERY = 0.02
 """Seconds between looks at whether the agent has written the conflist."""
 HOPELESS = 3
@@ -32,6 +38,10 @@ HOPELESS = 3
 
 class NodeNotReadyError(Exception):
     """The agent did not make the node ready; the text says why."""
+
+
+class NodeDownError(Exception):
+    """The machine went down while something was done on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,15 @@ class Machine:
     instance_id: str
     place: Place
 
+    async def start(self) -> None:
+        """What its image starts once the network is there. A plain machine starts nothing."""
+
+    async def wait_ready(self) -> None:
+        """Until it can do what it is for. Raises NodeNotReadyError."""
+
+    async def stop(self) -> None:
+        """What ends before its power goes: processes that are left are killed after this."""
+
 
 @dataclass(slots=True)
 class Node(Machine):
@@ -61,6 +80,26 @@ class Node(Machine):
     agent: AgentProcess
     runtime: Runtime
     pods: dict[tuple[str, str], PodRecord] = field(default_factory=dict)
+    cordoned: bool = False
+    """Whether no pod comes here unless it asks for this very node."""
+    _off: bool = False
+    _working: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def start(self) -> None:
+        """The image's files, and the agent."""
+        await install_image(self.place)
+        self.agent.start()
+
+    async def stop(self) -> None:
+        """The agent ends; pods end with the machine, and no plugin is told."""
+        self._off = True
+        for task in tuple(self._working):
+            task.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
+        await self.agent.stop()
+        for record in self.pods.values():
+            os.close(record.netns_fd)
+        self.pods.clear()
 
     async def wait_ready(self) -> None:
         """Until the agent has written the conflist.
@@ -78,6 +117,22 @@ class Node(Machine):
         except TimeoutError:
             raise NodeNotReadyError(await self._told(f"wrote no conflist in {READY_SECONDS:.0f} s")) from None
 
+    async def wait_serving(self) -> None:
+        """Until the agent says that pods can be run: it has been started just now, and the conflist was there before.
+
+        Raises:
+            NodeNotReadyError: as `wait_ready`.
+        """
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not await self.place.call(_says_ready):
+                    if self.agent.failures >= HOPELESS:
+                        why = f"keeps ending ({self.agent.last_end})"
+                        raise NodeNotReadyError(await self._told(why))
+                    await asyncio.sleep(LOOK_EVERY * 5)
+        except TimeoutError:
+            raise NodeNotReadyError(await self._told(f"did not serve in {READY_SECONDS:.0f} s")) from None
+
     async def add_pod(
         self, namespace: str, name: str, capabilities: Mapping[str, Any], patience: float = PATIENCE
     ) -> PodRecord:
@@ -92,7 +147,13 @@ class Node(Machine):
         Raises:
             CniError: the chain's last word; nothing of the pod is left.
             NoNetworkError: the node has no configuration.
+            NodeDownError: the node went down meanwhile, or is.
         """
+        return await self._while_up(self._add_pod(namespace, name, capabilities, patience))
+
+    async def _add_pod(
+        self, namespace: str, name: str, capabilities: Mapping[str, Any], patience: float
+    ) -> PodRecord:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         pause = PAUSE_FIRST
@@ -115,14 +176,35 @@ class Node(Machine):
         Raises:
             CniError: a plugin could not; the pod is still there, try again.
             NoNetworkError: the node has no configuration; as above.
+            NodeDownError: the node went down meanwhile, and the pod with it.
             KeyError: there is no such pod.
         """
+        return await self._while_up(self._delete_pod(namespace, name))
+
+    async def _delete_pod(self, namespace: str, name: str) -> PodRecord:
         record = self.pods[namespace, name]
         await self.runtime.delete(record.sandbox)
         del self.pods[namespace, name]
         os.close(record.netns_fd)
         await self.place.call(remove_netns, record.sandbox.netns)
         return record
+
+    async def _while_up(self, work: Coroutine[Any, Any, T]) -> T:
+        """Its outcome. When the machine goes down it is ended first, and this raises NodeDownError."""
+        if self._off:
+            work.close()
+            raise NodeDownError(f"{self.name} is down")
+        task = asyncio.ensure_future(work)
+        self._working.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if self._off and not (caller is not None and caller.cancelling()):
+                raise NodeDownError(f"{self.name} went down meanwhile") from None
+            raise
+        finally:
+            self._working.discard(task)
 
     async def _try_pod(self, sandbox: Sandbox) -> PodRecord:
         fd = await self.place.call(make_netns, sandbox.netns)
@@ -144,6 +226,17 @@ class Node(Machine):
     async def _told(self, why: str) -> str:
         lines = "\n".join(await self.place.call(_last_words))
         return f"{self.name} is not ready: its agent {why}; its last lines:\n{lines}"
+
+
+def _says_ready() -> bool:
+    asked = http.client.HTTPConnection(*READYZ, timeout=2)
+    try:
+        asked.request("GET", "/readyz")
+        return asked.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        asked.close()
 
 
 def _has_conflist() -> bool:

@@ -106,7 +106,7 @@ class Interfaces:
             instance = self._tables.instances[instance_id]
         except KeyError:
             raise not_found(instance_id, "i") from None
-        if instance.state not in (InstanceState.PENDING, InstanceState.RUNNING):
+        if instance.state not in (InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPED):
             raise incorrect_state(
                 f"Instance '{instance_id}' is {instance.state.value}, not running or stopped."
             )

@@ -32,6 +32,7 @@ def imds_document(region: Region, instance_id: str, path: str, now: float, *, ro
     if instance is None or instance.state is InstanceState.TERMINATED:
         return None
     entry: Entry = {
+        **({"user-data": instance.user_data} if instance.user_data else {}),
         "dynamic": {"instance-identity": {"document": _identity(region, instance)}},
         "meta-data": functools.partial(_meta_data, region, instance, now, role),
     }
@@ -72,7 +73,7 @@ def _meta_data(region: Region, instance: Instance, now: float, role: str) -> Map
     primary = region.primary_eni(instance.id)
     host = private_name(region, primary)
     entries: dict[str, Entry] = {
-        "ami-id": IMAGE,
+        "ami-id": instance.image_id or IMAGE,
         "hostname": host,
         "instance-id": instance.id,
         "instance-life-cycle": "on-demand",
@@ -160,7 +161,7 @@ def _identity(region: Region, instance: Instance) -> str:
         "availabilityZone": instance.zone,
         "billingProducts": None,
         "devpayProductCodes": None,
-        "imageId": IMAGE,
+        "imageId": instance.image_id or IMAGE,
         "instanceId": instance.id,
         "instanceType": instance.type,
         "kernelId": None,

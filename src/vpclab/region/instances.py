@@ -1,8 +1,8 @@
-"""Instances: launched with a primary ENI, and terminated."""
+"""Instances: launched with a primary ENI, stopped, started, rebooted, terminated."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -54,10 +54,12 @@ class Instances:
         private_ip: IPv4Address | None = None,
         associate_public_ip: bool | None = None,
         wanted6: Wanted6 = NOTHING6,
+        image_id: str = "",
+        user_data: str = "",
     ) -> Instance:
         """Launch: a primary ENI at device index 0, deleted on termination; running after a drawn delay.
 
-        `associate_public_ip` None means what the subnet says. Raises ApiError: InvalidParameterValue (type),
+        `associate_public_ip` None means what the subnet says; `user_data` is text. Raises ApiError: InvalidParameterValue (type),
         AddressLimitExceeded (public addresses), and as creating an ENI does.
         """
         self._capacity.of(instance_type)
@@ -78,6 +80,9 @@ class Instances:
                 zone=eni.zone,
                 state=InstanceState.PENDING,
                 launched_at=self._tables.now,
+                image_id=image_id,
+                user_data=user_data,
+                auto_public_ip=bool(wants_public),
                 tags=frozen(tags),
             )
         )
@@ -94,12 +99,57 @@ class Instances:
         self._tables.put_eni(
             replace(eni, status=EniStatus.IN_USE, attachment=attachment, public_ip=public_ip)
         )
-        delay = self._tables.delay(self._tables.delays.launch)
-        if delay > 0:
-            self._tables.schedule.at(self._tables.now + delay, lambda: self._running(instance.id))
-        else:
-            self._running(instance.id)
+        self._launched(instance.id)
         return self.get(instance.id)
+
+    def stop(self, instance_id: str) -> Instance:
+        """Shut it down: ENIs and their private addresses stay on it, the public address that came with it does not.
+
+        A stopped one stays stopped. Raises ApiError: InvalidInstanceID.NotFound, IncorrectInstanceState.
+        """
+        instance = self.get(instance_id)
+        if instance.state in (InstanceState.STOPPING, InstanceState.STOPPED):
+            return instance
+        if instance.state is not InstanceState.RUNNING:
+            raise _wrong_state(instance_id, "stopped")
+        self._tables.put_instance(replace(instance, state=InstanceState.STOPPING))
+        self._after(self._tables.delays.shutdown, lambda: self._stopped(instance_id))
+        return self.get(instance_id)
+
+    def start(self, instance_id: str) -> Instance:
+        """Start a stopped one: pending, then running. A running one goes on.
+
+        It gets a new public address if one came with it before and it has no second ENI (EC2 user guide, "Public IPv4
+        addresses"). Raises ApiError: InvalidInstanceID.NotFound, IncorrectInstanceState, AddressLimitExceeded.
+        """
+        instance = self.get(instance_id)
+        if instance.state in (InstanceState.PENDING, InstanceState.RUNNING):
+            return instance
+        if instance.state is not InstanceState.STOPPED:
+            raise _wrong_state(instance_id, "started")
+        enis = self._interfaces.of_instance(instance_id)
+        if instance.auto_public_ip and len(enis) == 1 and enis[0].public_ip is None:
+            if not self._tables.public_pool.free:
+                raise ApiError("AddressLimitExceeded", "The region has no public address left.")
+            public_ip = self._tables.public_pool.take_lowest(1)[0]
+            self._tables.put_eni(replace(enis[0], public_ip=public_ip))
+        self._tables.put_instance(
+            replace(
+                instance,
+                state=InstanceState.PENDING,
+                launched_at=self._tables.now,
+                boots=instance.boots + 1,
+            )
+        )
+        self._launched(instance_id)
+        return self.get(instance_id)
+
+    def reboot(self, instance_id: str) -> Instance:
+        """Reboot it: it stays running, with all that it has. Raises ApiError: InvalidInstanceID.NotFound, IncorrectInstanceState."""
+        instance = self.get(instance_id)
+        if instance.state is not InstanceState.RUNNING:
+            raise _wrong_state(instance_id, "rebooted")
+        return self._tables.put_instance(replace(instance, boots=instance.boots + 1))
 
     def terminate(self, instance_id: str) -> Instance:
         """End it: ENIs marked so are deleted, others become available; described for an hour more.
@@ -107,8 +157,48 @@ class Instances:
         Terminating a terminated instance changes nothing. Raises ApiError: InvalidInstanceID.NotFound.
         """
         instance = self.get(instance_id)
-        if instance.state is InstanceState.TERMINATED:
+        if instance.state in (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED):
             return instance
+        self._tables.put_instance(replace(instance, state=InstanceState.SHUTTING_DOWN))
+        self._after(self._tables.delays.shutdown, lambda: self._terminated(instance_id))
+        return self.get(instance_id)
+
+    def primary_eni(self, instance_id: str) -> NetworkInterface:
+        """The ENI at device index 0. Raises ApiError: InvalidInstanceID.NotFound (also of a terminated one)."""
+        enis = self._interfaces.of_instance(instance_id)
+        if not enis:
+            raise not_found(instance_id, "i")
+        return enis[0]
+
+    def _launched(self, instance_id: str) -> None:
+        boots = self.get(instance_id).boots
+        self._after(self._tables.delays.launch, lambda: self._running(instance_id, boots))
+
+    def _after(self, delay: tuple[float, float], step: Callable[[], None]) -> None:
+        seconds = self._tables.delay(delay)
+        if seconds > 0:
+            self._tables.schedule.at(self._tables.now + seconds, step)
+        else:
+            step()
+
+    def _running(self, instance_id: str, boots: int) -> None:
+        instance = self._tables.instances.get(instance_id)
+        if instance is not None and (instance.state, instance.boots) == (InstanceState.PENDING, boots):
+            self._tables.put_instance(replace(instance, state=InstanceState.RUNNING))
+
+    def _stopped(self, instance_id: str) -> None:
+        instance = self._tables.instances.get(instance_id)
+        if instance is None or instance.state is not InstanceState.STOPPING:
+            return  # terminated meanwhile
+        for eni in self._interfaces.of_instance(instance_id):
+            elastic = any(one.public_ip == eni.public_ip for one in self._tables.elastic.values())
+            if eni.public_ip is not None and not elastic:
+                self._tables.release_auto_assigned(eni)
+                self._tables.put_eni(replace(eni, public_ip=None))
+        self._tables.put_instance(replace(instance, state=InstanceState.STOPPED))
+
+    def _terminated(self, instance_id: str) -> None:
+        instance = self.get(instance_id)
         for eni in self._interfaces.of_instance(instance_id):
             if eni.attachment is not None and eni.attachment.delete_on_termination:
                 self._tables.drop_eni(eni)
@@ -120,16 +210,11 @@ class Instances:
         self._tables.schedule.at(
             self._tables.now + REMEMBERED, lambda: self._tables.drop_instance(instance_id)
         )
-        return self._tables.put_instance(replace(instance, state=InstanceState.TERMINATED))
+        self._tables.put_instance(replace(instance, state=InstanceState.TERMINATED))
 
-    def primary_eni(self, instance_id: str) -> NetworkInterface:
-        """The ENI at device index 0. Raises ApiError: InvalidInstanceID.NotFound (also of a terminated one)."""
-        enis = self._interfaces.of_instance(instance_id)
-        if not enis:
-            raise not_found(instance_id, "i")
-        return enis[0]
 
-    def _running(self, instance_id: str) -> None:
-        instance = self._tables.instances.get(instance_id)
-        if instance is not None and instance.state is InstanceState.PENDING:
-            self._tables.put_instance(replace(instance, state=InstanceState.RUNNING))
+def _wrong_state(instance_id: str, wanted: str) -> ApiError:
+    return ApiError(
+        "IncorrectInstanceState",
+        f"The instance '{instance_id}' is not in a state from which it can be {wanted}.",
+    )

@@ -23,6 +23,8 @@ STATE_CODES: Mapping[InstanceState, int] = {
     InstanceState.RUNNING: 16,
     InstanceState.SHUTTING_DOWN: 32,
     InstanceState.TERMINATED: 48,
+    InstanceState.STOPPING: 64,
+    InstanceState.STOPPED: 80,
 }
 
 

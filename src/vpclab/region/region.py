@@ -196,6 +196,9 @@ class Region:
         self.delete_egress_only_gateway = ipv6.delete_egress_only
 
         self.run_instance = instances.run
+        self.stop_instance = instances.stop
+        self.start_instance = instances.start
+        self.reboot_instance = instances.reboot
         self.terminate_instance = instances.terminate
         self.instance = instances.get
         self.primary_eni = instances.primary_eni

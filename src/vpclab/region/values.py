@@ -162,6 +162,8 @@ class InstanceState(enum.Enum):
     RUNNING = "running"
     SHUTTING_DOWN = "shutting-down"
     TERMINATED = "terminated"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,14 @@ class Instance:
     zone: str
     state: InstanceState
     launched_at: float
+    image_id: str = ""
+    """Empty: the lab's one image (`vpclab.region.imds.IMAGE`)."""
+    user_data: str = ""
+    """As text, not in base64."""
+    auto_public_ip: bool = False
+    """Whether a public address comes with it, for as long as it runs."""
+    boots: int = 1
+    """How often it was started or rebooted: another number is another boot."""
     tags: Tags = field(default_factory=dict, hash=False)
 
     @property
@@ -226,6 +236,8 @@ class Delays:
     attach: tuple[float, float] = (1.0, 3.0)
     detach: tuple[float, float] = (1.0, 2.0)
     launch: tuple[float, float] = (0.0, 0.0)
+    shutdown: tuple[float, float] = (0.0, 0.0)
+    """From stopping to stopped, and from shutting-down to terminated."""
     nat_gateway: tuple[float, float] = (0.0, 0.0)
     imds: tuple[float, float] = field(default=(0.0, 0.0))
     """How long IMDS lags behind EC2 for ENIs and addresses."""

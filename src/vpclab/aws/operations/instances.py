@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +40,7 @@ _OF_INTERFACE = frozenset(
 
 
 def run(region: Region, p: Parameters) -> dict[str, Any]:
-    """RunInstances. The lab has one image: what concerns image, disks, keys and user data is taken and has no effect."""
+    """RunInstances. The lab has one image: what concerns disks and keys is taken and has no effect."""
     if not 1 <= p["MinCount"] <= p["MaxCount"]:
         raise invalid("MinCount must be at least 1 and not above MaxCount")
     interfaces = p.get("NetworkInterfaces", ())
@@ -78,25 +81,52 @@ def _launch(region: Region, p: Parameters, place: Parameters) -> Instance:
         private_ip=None if address is None else args.address(address),
         associate_public_ip=place.get("AssociatePublicIpAddress"),
         wanted6=wanted6(place),
+        image_id=p.get("ImageId", ""),
+        user_data=_user_data(p.get("UserData", "")),
     )
     region.create_tags((region.primary_eni(instance.id).id,), args.tags_for(p, "network-interface"))
     return instance
 
 
+def _user_data(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode(errors="replace")
+    except binascii.Error:
+        raise invalid("Invalid BASE64 encoding of user data") from None
+
+
 def terminate(region: Region, p: Parameters) -> dict[str, Any]:
     """TerminateInstances."""
+    return {"TerminatingInstances": _each(region, p, region.terminate_instance)}
+
+
+def stop(region: Region, p: Parameters) -> dict[str, Any]:
+    """StopInstances; with or without Force it is the same here."""
+    return {"StoppingInstances": _each(region, p, region.stop_instance)}
+
+
+def start(region: Region, p: Parameters) -> dict[str, Any]:
+    """StartInstances."""
+    return {"StartingInstances": _each(region, p, region.start_instance)}
+
+
+def reboot(region: Region, p: Parameters) -> dict[str, Any]:
+    """RebootInstances."""
+    _each(region, p, region.reboot_instance)
+    return {}
+
+
+def _each(region: Region, p: Parameters, change: Callable[[str], Instance]) -> list[dict[str, Any]]:
     before = [region.instance(instance_id) for instance_id in p["InstanceIds"]]
-    after = [region.terminate_instance(instance.id) for instance in before]
-    return {
-        "TerminatingInstances": [
-            {
-                "InstanceId": now.id,
-                "CurrentState": items.state(now.state),
-                "PreviousState": items.state(was.state),
-            }
-            for was, now in zip(before, after, strict=True)
-        ]
-    }
+    after = [change(instance.id) for instance in before]
+    return [
+        {
+            "InstanceId": now.id,
+            "CurrentState": items.state(now.state),
+            "PreviousState": items.state(was.state),
+        }
+        for was, now in zip(before, after, strict=True)
+    ]
 
 
 def describe(region: Region, p: Parameters) -> dict[str, Any]:
@@ -161,6 +191,9 @@ OPERATIONS = {
         "Monitoring",
     ),
     "TerminateInstances": operation(terminate, "InstanceIds"),
+    "StopInstances": operation(stop, "InstanceIds", "Force"),
+    "StartInstances": operation(start, "InstanceIds"),
+    "RebootInstances": operation(reboot, "InstanceIds"),
     "DescribeInstances": operation(describe, "InstanceIds", *PAGED),
     "DescribeInstanceTypes": operation(describe_types, "InstanceTypes", *PAGED),
 }

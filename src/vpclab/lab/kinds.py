@@ -1,0 +1,92 @@
+"""What makes a node of an instance, behind one port: a bare agent here, another implementation for Kubernetes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from vpclab.fabric import Place
+from vpclab.lab.pods import LabPods
+from vpclab.lab.state import LabError
+from vpclab.node import AgentProcess, Machine, Node, NodeNotReadyError, Runtime, agent_environment
+from vpclab.region.values import Instance
+
+Changes = Mapping[str, str | None]
+"""Variables of an agent's environment; None: not that one."""
+
+
+class NodeKind(Protocol):
+    """How nodes of the cluster are made, emptied and configured. Called from the lab's loop."""
+
+    def make(self, name: str, instance: Instance, place: Place) -> Machine:
+        """The node on an instance whose network is up; `Machine.start` is called next. Anew at each boot."""
+
+    async def drain(self, machine: Machine) -> None:
+        """Nothing new comes to the node, and its pods end, in order. Raises LabError: one does not."""
+
+    async def configure(self, environment: Mapping[str, str], machines: Sequence[Machine]) -> None:
+        """The vpc-cni add-on's whole environment is this now: for nodes that come, and one by one for these.
+
+        Raises LabError: a node's agent does not come back; those after it have not been touched.
+        """
+
+    async def override(self, changes: Changes, machines: Sequence[Machine]) -> None:
+        """These nodes' agents get other variables than the add-on gives, at once and after each boot. Raises LabError."""
+
+
+class BareKind:
+    """Nodes without Kubernetes: the agent is a process, pods are namespaces."""
+
+    def __init__(self, region: str, environment: Mapping[str, str], pods: LabPods) -> None:
+        self._region = region
+        self._environment = dict(environment)
+        self._own: dict[str, dict[str, str | None]] = {}
+        self._pods = pods
+
+    def make(self, name: str, instance: Instance, place: Place) -> Node:
+        """A node with an agent that is not started yet."""
+        agent = AgentProcess(place, self._wanted(name, instance.id))
+        return Node(name, instance.id, place, agent, Runtime(place))
+
+    async def drain(self, machine: Machine) -> None:
+        """Pods are deleted by name, each with the plugins' DEL."""
+        if isinstance(machine, Node):
+            machine.cordoned = True
+            await self._pods.drain(machine)
+
+    async def configure(self, environment: Mapping[str, str], machines: Sequence[Machine]) -> None:
+        """Each agent whose environment is another one is started anew, and serves before the next one's turn."""
+        self._environment = dict(environment)
+        for node in machines:
+            if not isinstance(node, Node):
+                continue
+            wanted = self._wanted(node.name, node.instance_id)
+            if node.agent.env == wanted:
+                continue
+            node.agent.set_environment(wanted)
+            await _restart(node)
+            try:
+                await node.wait_serving()
+            except NodeNotReadyError as error:
+                raise LabError(str(error)) from error
+
+    async def override(self, changes: Changes, machines: Sequence[Machine]) -> None:
+        """All at once."""
+        nodes = [node for node in machines if isinstance(node, Node)]
+        for node in nodes:
+            self._own[node.instance_id] = {**self._own.get(node.instance_id, {}), **changes}
+            node.agent.set_environment(self._wanted(node.name, node.instance_id))
+        await asyncio.gather(*(_restart(node) for node in nodes))
+
+    def _wanted(self, name: str, instance_id: str) -> dict[str, str]:
+        whole: dict[str, str | None] = {
+            **agent_environment(name, self._region, self._environment),
+            **self._own.get(instance_id, {}),
+        }
+        return {key: value for key, value in whole.items() if value is not None}
+
+
+async def _restart(node: Node) -> None:
+    await node.agent.stop()
+    node.agent.start()
