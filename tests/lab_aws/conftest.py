@@ -4,7 +4,7 @@ import asyncio
 import functools
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from starlette.types import ASGIApp
 
-from vpclab.aws import CallLog, Serving, ec2_app, serve
+from vpclab.aws import CallLog, Endpoint, Serving, cloud_of, serve
 from vpclab.region import Delays, Region, Study, launch_bastion, launch_node, study_region
 
 T = TypeVar("T")
@@ -92,8 +92,15 @@ def _session() -> Any:
 
 
 def ec2_client(url: str, *, patience: float = 10) -> Any:
-    once = Config(retries={"total_max_attempts": 1}, read_timeout=patience)
-    return _session().create_client("ec2", region_name="ap-northeast-2", endpoint_url=url, config=once)
+    return aws_client("ec2", url, patience=patience)
+
+
+def aws_client(service: str, url: str, *, patience: float = 10, keys: Mapping[str, str] | None = None) -> Any:
+    """A real client; `keys` are aws_access_key_id, aws_secret_access_key and perhaps aws_session_token."""
+    once = Config(retries={"total_max_attempts": 1}, read_timeout=patience, parameter_validation=False)
+    return _session().create_client(
+        service, region_name="ap-northeast-2", endpoint_url=url, config=once, **(keys or {})
+    )
 
 
 @pytest.fixture
@@ -103,8 +110,8 @@ def cloud(loop: Loop) -> Iterator[Cloud]:
     launch_bastion(region, study)
     node = launch_node(region, study, 0).id
     log, changed = CallLog(), []
-    app = ec2_app(
-        region,
+    app = Endpoint(
+        cloud_of(region),
         clock,
         instance_of=lambda address: node if address == "127.0.0.1" else None,
         log=log,

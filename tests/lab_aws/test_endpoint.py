@@ -13,7 +13,8 @@ from botocore.exceptions import ReadTimeoutError
 from tests.lab_aws.conftest import Cloud, client_error, ec2_client
 
 from vpclab.aws import model
-from vpclab.aws.operations import OPERATIONS
+from vpclab.aws.service import ALWAYS, Service
+from vpclab.aws.services import SERVICES
 from vpclab.region import Latency, Rate
 
 SIGNED = {
@@ -43,12 +44,13 @@ def test_an_operation_that_the_lab_lacks_is_named_in_xml(cloud: Cloud) -> None:
         cloud.client.create_network_interface(SubnetId=cloud.study.public[0].id, EnablePrimaryIpv6=True)
 
 
-def test_every_parameter_that_the_lab_honours_exists() -> None:
-    known = model.load(frozenset(OPERATIONS))
-    for name, operation in OPERATIONS.items():
+@pytest.mark.parametrize("service", SERVICES, ids=lambda one: one.name)
+def test_every_parameter_that_the_lab_honours_exists(service: Service) -> None:
+    known = model.load(service.name, frozenset(service.operations))
+    for name, operation in service.operations.items():
         shape = known.operation(name).input_shape
         assert shape is not None
-        assert operation.parameters - {"ClientToken", "DryRun"} <= shape.members.keys(), name
+        assert operation.parameters - ALWAYS <= shape.members.keys(), name
         assert set(shape.required_members) <= operation.parameters, name
 
 
@@ -82,10 +84,15 @@ def test_malformed_requests_get_awss_errors(
 
 
 def test_a_request_without_a_key_is_refused_and_any_key_will_do(cloud: Cloud) -> None:
-    status, _, text = post(cloud.url, "Action=DescribeVpcs", {})
+    asked = "Action=DescribeVpcs&Version=2016-11-15"
+    status, _, text = post(cloud.url, asked, {})
     assert (status, "MissingAuthenticationToken" in text) == (403, True)
-    assert post(cloud.url, "Action=DescribeVpcs&X-Amz-Credential=AKIA/x&X-Amz-Signature=0", {})[0] == 200
-    assert post(cloud.url, "Action=DescribeVpcs&Version=2016-11-15")[0] == 200
+    assert post(cloud.url, f"{asked}&AWSAccessKeyId=AKIA&Signature=0", {})[0] == 200
+    presigned = "X-Amz-Credential=AKIA/20260101/r/ec2/aws4_request&X-Amz-SignedHeaders=host&X-Amz-Signature=0"
+    assert post(f"{cloud.url}/?{asked}&{presigned}", "", {})[0] == 200
+    status, _, text = post(f"{cloud.url}/?{asked}&X-Amz-Credential=AKIA/x", "", {})
+    assert (status, "IncompleteSignature" in text) == (400, True)
+    assert post(cloud.url, asked)[0] == 200
 
 
 def test_a_query_in_the_url_works_too(cloud: Cloud) -> None:

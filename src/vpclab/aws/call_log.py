@@ -10,7 +10,7 @@ KEPT = 5000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the EC2 API."""
+    """One call of AWS's API."""
 
     at: float
     """Seconds since the epoch, when it came."""
@@ -23,6 +23,13 @@ class Call:
     """The error's code; empty if it went well."""
     seconds: float
     """How long the answer took."""
+    service: str = "ec2"
+    """Empty if the endpoint has no such service."""
+
+    @property
+    def name(self) -> str:
+        """How it is counted, and named in faults: EC2's calls by their action, others' with their service before it."""
+        return self.action if self.service in ("", "ec2") else f"{self.service}:{self.action}"
 
 
 class CallLog:
@@ -33,13 +40,13 @@ class CallLog:
         self.answered = 0
         """How many calls there were, those forgotten included."""
         self.counts: Counter[tuple[str, str]] = Counter()
-        """By (action, code)."""
+        """By (name, code)."""
 
     def add(self, call: Call) -> None:
         """Note a call that has been answered."""
         self._calls.append(call)
         self.answered += 1
-        self.counts[call.action, call.code] += 1
+        self.counts[call.name, call.code] += 1
 
     def after(self, answered: int) -> tuple[Call, ...]:
         """The calls that came after so many had been answered, as far as they are kept."""

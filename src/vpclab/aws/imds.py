@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from vpclab.aws.ec2 import Clock, InstanceOf
+from vpclab.aws.endpoint import Clock, InstanceOf
 from vpclab.region.imds import imds_document
 from vpclab.region.region import Region
 from vpclab.region.study import NODE_ROLE

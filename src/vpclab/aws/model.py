@@ -1,4 +1,4 @@
-"""EC2's service model as botocore ships it, cut down to the operations that are answered here."""
+"""The service models that botocore ships, cut down to the operations that are answered here."""
 
 from __future__ import annotations
 
@@ -10,34 +10,59 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
 
-VERSION = "2016-11-15"
-NAMESPACE = f"http://ec2.amazonaws.com/doc/{VERSION}/"
+Route = tuple[str, str, str]
+"""An operation's HTTP method, path template and name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
-    """The operations that are answered, with their shapes, and the names of all that EC2 has."""
+    """A service's operations that are answered, with their shapes, and the names and routes of all that it has."""
 
     service: ServiceModel
     known: frozenset[str]
+    routes: tuple[Route, ...]
 
     def operation(self, name: str) -> OperationModel:
         """One operation's shapes."""
         return self.service.operation_model(name)
 
+    def status_of(self, code: str, otherwise: int) -> int:
+        """An error's HTTP status, as the model has it."""
+        shape = self.service.shape_for_error_code(code)
+        return (
+            otherwise
+            if shape is None
+            else int(shape.metadata.get("error", {}).get("httpStatusCode", otherwise))
+        )
 
-@functools.lru_cache(maxsize=1)
-def load(operations: frozenset[str]) -> Model:
-    """Read the model: a third of a second and 50 MB, of which only the cut is kept."""
-    whole = Loader().load_service_model("ec2", "service-2", api_version=VERSION)
+    @property
+    def namespace(self) -> str:
+        """Of its XML answers. EC2's model still names http, and so do its answers."""
+        metadata = self.service.metadata
+        given = metadata.get("xmlNamespace", f"http://{self.service.endpoint_prefix}.amazonaws.com/doc/")
+        return str(given["uri"] if isinstance(given, dict) else given)
+
+
+@functools.lru_cache(maxsize=32)
+def load(service: str, operations: frozenset[str]) -> Model:
+    """Read a model (EC2's: a third of a second and 50 MB), of which only the cut is kept."""
+    whole = Loader().load_service_model(service, "service-2")
     kept = {name: _bare(whole["operations"][name]) for name in sorted(operations)}
-    roots = (kept[name][side]["shape"] for name in kept for side in ("input", "output") if side in kept[name])
+    roots = (
+        part["shape"]
+        for one in kept.values()
+        for part in (one.get("input"), one.get("output"), *one.get("errors", ()))
+        if part is not None
+    )
     cut = {
         "metadata": dict(whole["metadata"]),
         "operations": kept,
         "shapes": {name: _bare(whole["shapes"][name]) for name in _reached(whole["shapes"], roots)},
     }
-    return Model(ServiceModel(cut, "ec2"), frozenset(whole["operations"]))
+    routes = (
+        (one["http"]["method"], one["http"]["requestUri"], name) for name, one in whole["operations"].items()
+    )
+    return Model(ServiceModel(cut, service), frozenset(whole["operations"]), tuple(routes))
 
 
 def _reached(shapes: Any, roots: Iterable[str]) -> set[str]:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from vpclab.aws import CallLog, Serving, ec2_app, imds_app, serve
+from vpclab.aws import CallLog, Endpoint, Serving, cloud_of, imds_app, serve
 from vpclab.fabric import AWS_API, IMDS, Fabric, Place
 from vpclab.fabric.paths import Ends, witnessed
 from vpclab.lab.behind import behind
@@ -38,6 +38,7 @@ class Lab:
     def __init__(self, settings: LabSettings, directory: Path) -> None:
         self.settings = settings
         self.region, self.study, self.paths = make_region(settings)
+        self.cloud = cloud_of(self.region)
         self.faults = FaultBook(self.region)
         self.fabric = Fabric()
         self.calls = CallLog()
@@ -106,8 +107,8 @@ class Lab:
             await ends.witness.listen(machine.place, ends.addresses[machine.name])
 
     async def _serve(self) -> None:
-        api = ec2_app(
-            self.region, time.time, instance_of=self._instance_of, log=self.calls, on_change=self._stir.set
+        api = Endpoint(
+            self.cloud, time.time, instance_of=self._instance_of, log=self.calls, on_change=self._stir.set
         )
         imds = imds_app(self.region, time.time, self._instance_of)
         places = self.fabric.places

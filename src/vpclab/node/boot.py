@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from vpclab.aws.services import host_names
 from vpclab.fabric import AWS_API, Place, configure_primary, node_place
 from vpclab.node.conflist import CONF_DIR
 from vpclab.node.plugin_call import BIN_DIR
@@ -39,7 +40,7 @@ async def write_hosts(place: Place, region: str, machines: Iterable[tuple[IPv4Ad
 
     What an earlier call wrote is written anew; other lines stay.
     """
-    lines = [f"{AWS_API} ec2.{region}.amazonaws.com"]
+    lines = [f"{AWS_API} {' '.join(host_names(region))}"]
     lines += [f"{address} {name} {ec2_name(address, region)}" for address, name in machines]
     await place.call(_rewrite, Path("/etc/hosts"), "".join(f"{line}\n" for line in lines))
 

@@ -52,7 +52,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
 """HTTP statuses of codes; all others are 400."""
 LONGEST = 3600.0
 """Seconds that anything may be made to take."""
-_SPEC = re.compile(r"(?P<kind>[a-z-]+)(?::(?P<call>[A-Za-z0-9*]+))?=(?P<value>.+)\Z")
+_SPEC = re.compile(r"(?P<kind>[a-z-]+)(?::(?P<call>[A-Za-z0-9*]+|[a-z]+:[A-Za-z0-9]+))?=(?P<value>.+)\Z")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]*\Z")
 
 
@@ -117,7 +117,9 @@ def _error(text: str, call: str, value: str) -> FaultSpec:
 
 def _needed(text: str, call: str | None) -> str:
     if call is None:
-        raise FaultSpecError(f"{text!r}: of which call? CALL is an EC2 action, or * for any")
+        raise FaultSpecError(
+            f"{text!r}: of which call? CALL is an EC2 action, another service's like eks:DescribeCluster, or * for any"
+        )
     return call
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeVar
 
 from vpclab.region.draws import Draws
 from vpclab.region.values import ApiError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ RATES: Mapping[str, Rate] = MappingProxyType(
 )
 MUTATING = Rate(50, 5)
 DESCRIBE = Rate(100, 20)
+READING = ("Describe", "Get", "List")
 DESCRIBE_ALL = Rate(50, 10)
 """DescribeInstances, DescribeNetworkInterfaces and DescribeSecurityGroups without ids, filters or pages."""
 COSTLY_WHEN_WHOLE = frozenset({"DescribeInstances", "DescribeNetworkInterfaces", "DescribeSecurityGroups"})
@@ -78,7 +82,13 @@ class Latency:
 
 
 class Gate:
-    """One account's gate. `throttle` may be switched at any time, `rates` replaced, `latency` set."""
+    """One account's gate. `throttle` may be switched at any time, `rates` replaced, `latency` set.
+
+    EC2's calls are named by their action, other services' as `eks:DescribeCluster`; a fault, a limit or a latency of the
+    action alone is also theirs.
+    """
+
+    THROTTLED = "RequestLimitExceeded"
 
     def __init__(self, draws: Draws, account: str, *, throttle: bool = True) -> None:
         self.throttle = throttle
@@ -94,7 +104,7 @@ class Gate:
         self._fail(action)
         if self.throttle and not self._bucket(action, now, whole=whole).take(now):
             raise ApiError(
-                "RequestLimitExceeded",
+                self.THROTTLED,
                 f"Request limit exceeded. Account {self._account} has been throttled on ec2:{action} "
                 "because it exceeded its request rate limit.",
                 status=503,
@@ -109,7 +119,7 @@ class Gate:
 
     def call_seconds(self, action: str) -> float:
         """How long this call is to take."""
-        return self._draws.uniform(*self.latency.by_action.get(action, self.latency.every))
+        return self._draws.uniform(*self._own(self.latency.by_action, action, self.latency.every))
 
     def request_id(self) -> str:
         """The id of a request that came in."""
@@ -120,14 +130,17 @@ class Gate:
         costly = whole and action in COSTLY_WHEN_WHOLE
         name = f"{action} of everything" if costly else action
         if name not in self._buckets:
-            usual = DESCRIBE if action.startswith("Describe") else MUTATING
-            rate = DESCRIBE_ALL if costly else self.rates.get(action, usual)
+            reads = action.rpartition(":")[2].startswith(READING)
+            rate = DESCRIBE_ALL if costly else self._own(self.rates, action, DESCRIBE if reads else MUTATING)
             self._buckets[name] = _Bucket(rate, rate.size, now)
         return self._buckets[name]
 
+    def _own(self, of: Mapping[str, T], action: str, usual: T) -> T:
+        return of.get(action, of.get(action.rpartition(":")[2], usual))
+
     def _fail(self, action: str) -> None:
         for fault in self.faults:
-            if fault.action not in (action, "*"):
+            if fault.action not in (action, action.rpartition(":")[2], "*"):
                 continue
             if fault.rate is not None and not self._draws.chance(fault.rate):
                 continue

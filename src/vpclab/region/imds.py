@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from vpclab.region.region import Region
@@ -189,19 +190,50 @@ def _profile(region: Region, role: str, now: float) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RoleKey:
+    """Temporary credentials of an instance's role."""
+
+    id: str
+    secret: str
+    token: str
+    issued: float
+    """Seconds since the epoch."""
+
+    @property
+    def expires(self) -> float:
+        """When they are no good any more."""
+        return self.issued + CREDENTIALS_LIFE
+
+
+def role_keys(instance: Instance, role: str, now: float) -> tuple[RoleKey, ...]:
+    """The credentials that an instance has been given and that are still good, newest first; new ones every hour."""
+    newest = now - now % CREDENTIALS_STEP
+    steps = int(CREDENTIALS_LIFE // CREDENTIALS_STEP)
+    return tuple(_role_key(instance, role, newest - step * CREDENTIALS_STEP) for step in range(steps))
+
+
+def _role_key(instance: Instance, role: str, issued: float) -> RoleKey:
+    seed = f"{instance.id}/{role}/{issued}"
+    return RoleKey(
+        "ASIA" + _hex(f"key/{seed}", 16).upper(),
+        _hex(f"secret/{seed}", 40),
+        _hex(f"token/{seed}", 64),
+        issued,
+    )
+
+
 def _credentials(instance: Instance, role: str, now: float) -> str:
-    """Temporary credentials; new ones every hour, each good for six."""
-    issued = now - now % CREDENTIALS_STEP
-    secret = f"{instance.id}/{role}/{issued}"
+    key = role_keys(instance, role, now)[0]
     return json.dumps(
         {
             "Code": "Success",
-            "LastUpdated": _stamp(issued),
+            "LastUpdated": _stamp(key.issued),
             "Type": "AWS-HMAC",
-            "AccessKeyId": "ASIA" + _hex(f"key/{secret}", 16).upper(),
-            "SecretAccessKey": _hex(f"secret/{secret}", 40),
-            "Token": _hex(f"token/{secret}", 64),
-            "Expiration": _stamp(issued + CREDENTIALS_LIFE),
+            "AccessKeyId": key.id,
+            "SecretAccessKey": key.secret,
+            "Token": key.token,
+            "Expiration": _stamp(key.expires),
         },
         indent=2,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
@@ -232,6 +232,13 @@ class Region:
     def next_due(self) -> float | None:
         """When `advance` will change something; None if nothing is under way."""
         return self._tables.schedule.next_due()
+
+    def later(self, seconds: float, step: Callable[[], None]) -> None:
+        """Have something done when so many seconds have passed; at once if that is none."""
+        if seconds > 0:
+            self._tables.schedule.at(self.now + seconds, step)
+        else:
+            step()
 
     @property
     def has_changes(self) -> bool:

@@ -222,11 +222,15 @@ class Change:
 class ApiError(Exception):
     """An AWS error as the client will see it (aws-emulation 4.4)."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(
+        self, code: str, message: str, status: int = 400, *, fields: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.fields = fields
+        """What a JSON service's error carries beside its message, such as `clusterName`."""
 
 
 @dataclass(frozen=True, slots=True)

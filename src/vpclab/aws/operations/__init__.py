@@ -11,7 +11,7 @@ from vpclab.aws.operations import (
     subnets,
     tags,
 )
-from vpclab.aws.operations.arguments import Operation
+from vpclab.aws.service import Operation
 
 OPERATIONS: dict[str, Operation] = {
     **gateways.OPERATIONS,
@@ -25,4 +25,4 @@ OPERATIONS: dict[str, Operation] = {
     **tags.OPERATIONS,
 }
 
-__all__ = ["OPERATIONS", "Operation"]
+__all__ = ["OPERATIONS"]

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
+from vpclab.aws.protocols.form import Parameters
+from vpclab.aws.service import Operation
+from vpclab.aws.service import operation as of_context
 from vpclab.region.describe import Query
 from vpclab.region.errors import invalid
 from vpclab.region.region import Region
 from vpclab.region.values import ApiError
 
-Parameters = Mapping[str, Any]
-Perform = Callable[[Region, Parameters], dict[str, Any]]
-ALWAYS = frozenset({"DryRun", "ClientToken"})
-"""Parameters that the endpoint itself takes care of."""
+__all__ = [
+    "PAGED",
+    "Parameters",
+    "address",
+    "addresses",
+    "network",
+    "one_of",
+    "operation",
+    "prefixes",
+    "query",
+    "tags",
+    "tags_for",
+]
+
+OfRegion = Callable[[Region, Parameters], dict[str, Any]]
 MOST_FILTER_VALUES = 200
 """In one request (EC2 API reference, listing and filtering)."""
 PAGED = ("Filters", "MaxResults", "NextToken")
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """How an operation is performed, and which of its parameters the lab honours; another one is refused, not ignored."""
-
-    perform: Perform
-    parameters: frozenset[str]
-
-
-def operation(perform: Perform, *parameters: str) -> Operation:
-    """An operation with its parameters."""
-    return Operation(perform, frozenset(parameters) | ALWAYS)
+def operation(perform: OfRegion, *parameters: str) -> Operation:
+    """An operation that needs nothing but the region, with its parameters."""
+    return of_context(lambda context, given: perform(context.region, given), *parameters)
 
 
 def addresses(texts: Iterable[str]) -> tuple[IPv4Address, ...]:
