@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/python3.11) python3)
 VENV := .venv
 BIN := $(VENV)/bin
-DEBS := python3-venv iproute2 iptables nftables conntrack tcpdump iputils-ping curl util-linux containernetworking-plugins
+DEBS := python3-venv iproute2 iptables nftables conntrack tcpdump iputils-ping curl util-linux containernetworking-plugins \
+  gcc libc6-dev libpython3-dev libexpat1-dev zlib1g-dev
 # What must be on the machine, as files: asked before apt is, so that a second run asks nothing.
-TOOLS := ip iptables nft conntrack tcpdump ping curl nsenter unshare
+TOOLS := ip iptables nft conntrack tcpdump ping curl nsenter unshare cc
 
-.PHONY: help setup debs demo test test-pure test-kernel test-lab soak check format lock bench clean
+.PHONY: help setup debs demo images test test-pure test-kernel test-lab soak check format lock bench clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +18,7 @@ setup: debs $(VENV)/.ready ## install Debian packages and the virtual environmen
 debs:
 	@missing=0; for t in $(TOOLS); do command -v $$t >/dev/null || missing=1; done; \
 	test -x /usr/lib/cni/ptp || missing=1; $(PYTHON) -c 'import ensurepip' 2>/dev/null || missing=1; \
+	$(PYTHON) -c 'import glob, sysconfig; assert glob.glob(sysconfig.get_config_var("LIBPL") + "/libpython*.a")' 2>/dev/null || missing=1; \
 	if [ $$missing = 1 ]; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DEBS); fi
 
@@ -28,6 +30,9 @@ $(VENV)/.ready: requirements-dev.txt pyproject.toml | debs
 
 demo: setup ## bring a three-node VPC up, show that pods get VPC addresses and talk, take it down
 	$(BIN)/vpc-lab demo
+
+images: setup ## the container images of the lab's cluster and of a node's agent, from Debian's packages: docs/images.md
+	$(BIN)/vpc-lab images
 
 test: setup check test-pure test-kernel test-lab ## every tier
 

@@ -84,3 +84,20 @@ def test_the_command_says_what_it_did_and_why_it_could_not(
         monkeypatch.setattr(init, "Imds", lambda _, given=answer: Metadata(given))
         with pytest.raises(SystemExit, match=f"the node is not prepared: .*{said}"):
             main()
+
+
+def test_the_images_plugins_are_copied_where_they_differ(tmp_path: Path) -> None:
+    plugins, bin_dir = tmp_path / "plugins", tmp_path / "bin"
+    assert init.install_stock_plugins(plugins, bin_dir) == []
+    plugins.mkdir()
+    for name in ("loopback", "portmap"):
+        (plugins / name).write_text(f"new {name}")
+    bin_dir.mkdir()
+    (bin_dir / "portmap").write_text("old")
+    (bin_dir / "other").write_text("the host's own")
+    assert init.install_stock_plugins(plugins, bin_dir) == [f"installed loopback, portmap in {bin_dir}"]
+    assert init.install_stock_plugins(plugins, bin_dir) == []
+    assert {path.name: path.read_text() for path in bin_dir.iterdir()} == {
+        "loopback": "new loopback", "portmap": "new portmap", "other": "the host's own",
+    }  # fmt: skip
+    assert (bin_dir / "loopback").stat().st_mode & 0o777 == 0o755

@@ -1,6 +1,6 @@
-"""The init container's step: kernel parameters that the agent itself may not set, for it is not privileged (spec 1.2).
+"""The init container's step: the stock plugins, and kernel parameters that the agent may not set (spec 1.2).
 
-May be run again at any time; what is right is not written.
+The agent is not privileged, this is. May be run again at any time; what is right is not written.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
+from vpccni.agent.files import write_whole
 from vpccni.agent.settings import TRUE_WORDS
 from vpccni.aws.imds import Imds, ImdsError, ImdsPort
 from vpccni.linux.eni import wait_for_link
@@ -19,6 +21,8 @@ from vpccni.linux.sysctl import settle_sysctls
 DEVICE_WAIT = 15.0
 """Seconds for the primary ENI's device to appear (spec 5.2)."""
 METADATA_WAIT, METADATA_PAUSE = 30.0, 1.0
+PLUGINS = Path("/init/plugins")
+"""Where the init image has loopback, portmap, bandwidth, host-local, tuning and the other stock plugins."""
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 PRIVILEGED = (
     "this step needs a privileged container (securityContext.privileged: true), which may write /proc/sys"
@@ -46,6 +50,22 @@ def wanted_sysctls(primary: str, environ: Mapping[str, str]) -> dict[str, str]:
     return wanted
 
 
+def install_stock_plugins(plugins: Path, bin_dir: Path) -> list[str]:
+    """Copy the image's plugins to the host; returns the changes in words. Raises OSError.
+
+    Another version of a plugin is replaced, as the original does it. Outside of the image there are none: the host has its
+    own.
+    """
+    if not plugins.is_dir():
+        return []
+    copied = [
+        path.name
+        for path in sorted(plugins.iterdir())
+        if write_whole(bin_dir / path.name, path.read_bytes(), 0o755)
+    ]
+    return [f"installed {', '.join(copied)} in {bin_dir}"] if copied else []
+
+
 def prepare(imds: ImdsPort, environ: Mapping[str, str]) -> list[str]:
     """Set them; returns the changes in words. Raises OSError with all that could not be set, or ImdsError."""
     primary = wait_for_link(_primary_mac(imds), DEVICE_WAIT).name
@@ -65,7 +85,9 @@ def prepare(imds: ImdsPort, environ: Mapping[str, str]) -> list[str]:
 def main() -> None:
     """Prepare the node; exits with 1 if that could not be done, after saying why."""
     try:
-        changes = prepare(Imds(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")), os.environ)
+        bin_dir = Path(os.environ.get("HOST_CNI_BIN_PATH") or "/host/opt/cni/bin")
+        changes = install_stock_plugins(PLUGINS, bin_dir)
+        changes += prepare(Imds(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")), os.environ)
     except (OSError, ImdsError) as error:
         sys.exit(f"the node is not prepared: {error}")
     for line in changes or ["everything was prepared already"]:

@@ -1,7 +1,12 @@
-"""Puts the plugin on the host: our file with a first line that names an interpreter the host has."""
+"""Puts the plugins on the host.
+
+In our container image they are one program with an interpreter of its own in it, so the host needs no Python. Elsewhere
+(the lab's bare nodes, a checkout) they are our file with a first line that names an interpreter the host has.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -39,13 +44,37 @@ def plugin_text(python: Path, name: str = "aws-cni") -> bytes:
     return HEAD % (os.fsencode(python), name.encode(), VERSION.encode()) + compiled.stdout
 
 
-def install_plugins(bin_dir: Path) -> bool:
-    """Install aws-cni and egress-cni; True if one changed. A running call keeps the file it was started from."""
+def install_plugins(bin_dir: Path, ready_made: Path | None = None) -> bool:
+    """Install aws-cni and egress-cni; True if one changed. A running call keeps the file it was started from.
+
+    `ready_made` is the image's program, READY_MADE by default.
+    """
+    program = ready_made or READY_MADE
+    if program.is_file():
+        return _install_program(program, bin_dir)
     python = interpreter()
     changed = [write_whole(bin_dir / name, plugin_text(python, name), 0o755) for name in PLUGINS]
     return any(changed)
 
 
+def _install_program(program: Path, bin_dir: Path) -> bool:
+    """One file by both names: which of them it is asked to be, it sees by its name."""
+    first, *others = (bin_dir / name for name in PLUGINS)
+    changed = write_whole(first, program.read_bytes(), 0o755)
+    for other in others:
+        if other.exists() and other.samefile(first):
+            continue
+        fresh = other.with_name(f".{other.name}.tmp")
+        with contextlib.suppress(FileNotFoundError):
+            fresh.unlink()
+        fresh.hardlink_to(first)
+        fresh.rename(other)
+        changed = True
+    return changed
+
+
+READY_MADE = Path("/app/aws-cni")
+"""Where our image has the plugins as a program (src/vpclab/images/sources/plugin.c)."""
 PLUGINS = ("aws-cni", "egress-cni")
 HEAD = b"#!%s -IS\n# %s of vpc-cni %s: from vpccni/cni, compiled for this interpreter\n"
 COMPILE = """

@@ -7,6 +7,7 @@ import logging
 import os
 from pathlib import Path
 
+from vpccni.agent.iptables_backend import choose_backend
 from vpccni.agent.logs import open_logs
 from vpccni.agent.settings import Settings, parse_settings
 from vpccni.agent.startup import Startup
@@ -20,6 +21,8 @@ def main() -> None:
     open_logs(settings.log_level, settings.log_file, plugin_log(settings), settings.plugin_log_level)
     for setting in bad:
         log.error("bad setting: %s", setting)
+    if kind := choose_backend():
+        log.info("This node uses iptables-%s", kind)
     asyncio.run(_run(settings))
 
 
