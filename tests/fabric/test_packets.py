@@ -10,6 +10,6 @@ pytestmark = pytest.mark.kernel
 Lab = subprocess.Popen[str]
 
 
-@pytest.mark.parametrize("name", ["delivery", "source_check", "internet", "groups", "hotplug"])
+@pytest.mark.parametrize("name", ["delivery", "source_check", "internet", "groups", "hotplug", "ipv6"])
 def test_scenario(begin: Callable[..., Lab], end: Callable[[Lab], None], name: str) -> None:
     end(begin(name))

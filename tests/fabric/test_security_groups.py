@@ -1,10 +1,10 @@
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
 from vpclab.fabric.eni import Link
-from vpclab.fabric.security_groups import NO_GROUPS, blocks_set, members_set, security_table
+from vpclab.fabric.security_groups import NO_GROUPS, V4, V6, Family, blocks_set, members_set, security_table
 from vpclab.region.values import NetworkInterface, SecurityGroup, SecurityGroupRule
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
@@ -24,10 +24,10 @@ LINK = Link("eni-1", "i-1", "eth0", ENI.mac)
 
 
 def rules_of(
-    *ingress: SecurityGroupRule, egress: tuple[SecurityGroupRule, ...] = ()
+    *ingress: SecurityGroupRule, egress: tuple[SecurityGroupRule, ...] = (), family: Family = V4
 ) -> dict[str, tuple[str, ...]]:
     group = SecurityGroup("sg-1", "one", "vpc-1", ingress=ingress, egress=egress)
-    table = security_table({LINK.name: LINK}, {ENI.id: ENI}, {group.id: group})
+    table = security_table({LINK.name: LINK}, {ENI.id: ENI}, {group.id: group}, family=family)
     return {name: chain.rules for name, chain in table.chains.items()}
 
 
@@ -62,6 +62,44 @@ def test_a_group_as_peer_is_its_members_addresses_and_prefixes() -> None:
         "ip saddr @members_sg_1 tcp dport 22 accept",
         "ip saddr & 255.255.255.240 @blocks_sg_1 tcp dport 22 accept",
     )
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (SecurityGroupRule(cidr=IPv6Network("::/0")), "accept"),
+        (
+            SecurityGroupRule("tcp", 22, 22, IPv6Network("2001:db8:7::/48")),
+            "ip6 saddr 2001:db8:7::/48 tcp dport 22 accept",
+        ),
+        (
+            SecurityGroupRule("udp", None, None, IPv6Network("2001:db8::7/128")),
+            "ip6 saddr 2001:db8::7 meta l4proto udp accept",
+        ),
+        (SecurityGroupRule("icmpv6", -1, -1, IPv6Network("::/0")), "meta l4proto icmpv6 accept"),
+        (SecurityGroupRule("icmpv6", 128, -1, IPv6Network("::/0")), "icmpv6 type 128 accept"),
+    ],
+)
+def test_a_permission_of_ipv6_is_in_the_table_of_ipv6_alone(rule: SecurityGroupRule, said: str) -> None:
+    assert rules_of(rule, family=V6)["in_sg_1"] == (said,)
+    assert rules_of(rule)["in_sg_1"] == ()
+
+
+def test_a_permission_of_ipv4_is_not_in_the_table_of_ipv6() -> None:
+    assert rules_of(SecurityGroupRule(cidr=EVERYWHERE), family=V6)["in_sg_1"] == ()
+    assert rules_of(SecurityGroupRule("icmp", group_id="sg-1"), family=V6)["in_sg_1"] == ()
+
+
+def test_a_group_s_members_of_ipv6() -> None:
+    eni = replace(
+        ENI, ipv6=(IPv6Address("2001:db8::5"),), ipv6_prefixes=(IPv6Network("2001:db8:0:0:1::/80"),)
+    )
+    group = SecurityGroup("sg-1", "one", "vpc-1", ingress=(SecurityGroupRule(group_id="sg-1"),))
+    table = security_table({LINK.name: LINK}, {ENI.id: eni}, {"sg-1": group}, family=V6)
+    assert table.family == "ip6"
+    assert set(table.sets[members_set("sg-1")].elements) == {"2001:db8::5"}
+    assert set(table.sets[blocks_set("sg-1")].elements) == {"2001:db8:0:0:1::"}
+    assert table.chains["in_sg_1"].rules[1] == "ip6 saddr & ffff:ffff:ffff:ffff:ffff:: @blocks_sg_1 accept"
 
 
 def test_a_permission_for_a_peer_that_the_fabric_does_not_carry_allows_nothing() -> None:

@@ -39,7 +39,8 @@ The world of every path (`vpclab.fabric.paths`; its region: `vpclab.region.paths
 from vpclab.fabric.commands import CommandError, Completed
 from vpclab.fabric.eni import configure_primary
 from vpclab.fabric.fabric import Counters, Fabric
-from vpclab.fabric.internet import AWS_API, CHECKIP
+from vpclab.fabric.internet import AWS_API, CHECKIP, CHECKIP6
+from vpclab.fabric.ipv6 import IMDS6
 from vpclab.fabric.namespaces import Namespaces, Place
 from vpclab.fabric.node_place import node_place
 from vpclab.fabric.router import IMDS
@@ -48,7 +49,9 @@ from vpclab.fabric.state import FabricState, RegionView, wanted
 __all__ = [
     "AWS_API",
     "CHECKIP",
+    "CHECKIP6",
     "IMDS",
+    "IMDS6",
     "CommandError",
     "Completed",
     "Counters",

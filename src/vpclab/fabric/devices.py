@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from zlib import crc32
 
 FABRIC_MAC = "0e:00:00:00:00:01"
 """The router's end of every link; what ARP for any address is answered with."""
 NODE_END = IPv4Address("169.254.0.1")
 """Stands for "the far end of this link" in the router: its one permanent neighbour, so nothing is ever asked there."""
+GATEWAY6 = IPv6Address("fe80::1")
+"""The VPC's router on every link, of IPv6."""
 JUMBO = 9001
 """MTU inside a VPC, and between peered ones of a region."""
 GATEWAY_MTU = 1500

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from vpclab.fabric.devices import ENI, FABRIC_MAC, JUMBO, NODE_END, device
+from vpclab.fabric.devices import ENI, FABRIC_MAC, GATEWAY6, JUMBO, NODE_END, device
 from vpclab.fabric.namespaces import Namespaces, Place, veth
 from vpclab.region.values import Attachment, NetworkInterface, Subnet
 
@@ -66,11 +66,21 @@ async def configure_primary(place: Place, eni: NetworkInterface, subnet: Subnet,
         CommandError: eth0 is not there yet (was `Fabric.sync` awaited after `add_instance`?), or is configured already.
     """
     await place.sysctl({"net/ipv4/ip_forward": 1})
+    # What EC2 tells of IPv6 by DHCPv6 and router advertisements; nothing is asked on the link itself.
+    ipv6 = [
+        line
+        for address in eni.ipv6
+        for line in (
+            f"addr replace {address}/128 dev eth0 nodad",
+            f"route replace ::/0 via {GATEWAY6} dev eth0",
+        )
+    ]
     await place.ip(
         (
             "link set lo up",
             f"link set eth0 mtu {mtu} up",
             f"addr replace {eni.primary}/{subnet.cidr.prefixlen} brd {subnet.cidr.broadcast_address} dev eth0",
             f"route replace default via {subnet.gateway} dev eth0",
+            *ipv6,
         )
     )

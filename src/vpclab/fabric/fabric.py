@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vpclab.fabric.checkip import application
 from vpclab.fabric.commands import CommandError
-from vpclab.fabric.internet import CHECKIP, Internet
+from vpclab.fabric.internet import CHECKIP, CHECKIP6, Internet
 from vpclab.fabric.namespaces import Place
 from vpclab.fabric.router import NO_ROUTE, NOT_TRANSITIVE, Router
 from vpclab.fabric.security_groups import Way
@@ -60,6 +60,7 @@ class Fabric:
         self._region: RegionView | None = None
         self._turn = asyncio.Lock()
         self._checkip: Serving | None = None
+        self._checkip6: Serving | None = None
         self._witness = Witness()
 
     @property
@@ -97,6 +98,9 @@ class Fabric:
         bound = await self.internet.place.listen(CHECKIP, 80)
         self._checkip = await serve(application(), bound)
         await self._witness.listen(self.internet.place, CHECKIP)
+        bound = await self.internet.place.listen(CHECKIP6, 80)
+        self._checkip6 = await serve(application(), bound)
+        await self._witness.listen(self.internet.place, CHECKIP6)
 
     async def sync(self, region: RegionView) -> None:
         """Make the packets go as the region says now; level-triggered, one at a time, only the difference.
@@ -184,9 +188,10 @@ class Fabric:
     async def close(self) -> None:
         """Stop serving and let the namespaces go. Idempotent."""
         self._witness.close()
-        if self._checkip is not None:
-            await self._checkip.stop()
-            self._checkip = None
+        for serving in (self._checkip, self._checkip6):
+            if serving is not None:
+                await serving.stop()
+        self._checkip = self._checkip6 = None
         for place in self.places.values():
             place.close()
 

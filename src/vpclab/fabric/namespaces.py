@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Self, TypeVar
 
 from vpclab.fabric import syscalls
@@ -207,7 +207,10 @@ class Place:
         return process
 
     async def listen(
-        self, address: str | IPv4Address, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
+        self,
+        address: str | IPv4Address | IPv6Address,
+        port: int,
+        kind: socket.SocketKind = socket.SOCK_STREAM,
     ) -> socket.socket:
         """A non-blocking socket bound inside, to be used by any thread: TCP listening, or UDP.
 
@@ -286,7 +289,7 @@ def _loopback_up() -> None:
 
 
 def _listen(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, kind)
+    bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((address, port))

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from vpclab.fabric import ipv6
 from vpclab.fabric.commands import CommandError
 from vpclab.fabric.devices import (
     ENI,
@@ -50,11 +52,10 @@ SYSCTLS: Mapping[str, int] = {
     "net/ipv4/conf/default/send_redirects": 0,
     "net/ipv4/conf/default/rp_filter": 1,
     "net/ipv4/conf/default/proxy_arp": 1,
-    "net/ipv6/conf/all/disable_ipv6": 1,
-    "net/ipv6/conf/default/disable_ipv6": 1,
+    **ipv6.SETTINGS,
 }
 LOST = Table(
-    "ip",
+    "inet",
     "lost",
     {
         "leaving": Chain(
@@ -78,6 +79,8 @@ class Router:
         self._arp: Table | None = None
         self._flows: Table | None = None
         self._security: Table | None = None
+        self._security6: Table | None = None
+        self._sources: Table | None = None
 
     async def start(self, igw: Namespaces) -> None:
         """The link to the internet gateway, and what never changes."""
@@ -96,17 +99,20 @@ class Router:
             )
         )
         await self._gateway_settings(IGW_DEVICE)
+        await ipv6.prepare(self.place, LOST_TABLE, AFTER_MAIN)
         await self.place.nft(LOST.script())
         # A VPC's router is no visible hop. nft 1.0.6 cannot compute; the lock's file would be the machine's.
         for kind in (ENI, PEERING, VPN):
-            line = f"iptables -t mangle -A PREROUTING -i {kind}+ -j TTL --ttl-inc 1"
-            await self.place.run(line.split(), env={**os.environ, "XTABLES_LOCKFILE": "/dev/null"})
+            for command, target in (("iptables", "TTL --ttl-inc 1"), ("ip6tables", "HL --hl-inc 1")):
+                line = f"{command} -t mangle -A PREROUTING -i {kind}+ -j {target}"
+                await self.place.run(line.split(), env={**os.environ, "XTABLES_LOCKFILE": "/dev/null"})
 
     async def join(self, name: str) -> None:
         """A link to another VPC's router or to a customer's gateway has come."""
         await self.place.ip(
             (f"link set {name} up", f"neigh replace {NODE_END} lladdr {FABRIC_MAC} dev {name} nud permanent")
         )
+        await ipv6.join(self.place, name)
         await self._gateway_settings(name)
 
     async def _gateway_settings(self, name: str) -> None:
@@ -135,6 +141,13 @@ class Router:
         if self._security is not None or state.security.chains:
             await self.place.nft(state.security.script(self._security))
             self._security = state.security
+        if self._sources is not None or state.ipv6.links:
+            sources = ipv6.source_check(state.ipv6)
+            await self.place.nft(sources.script(self._sources))
+            self._sources = sources
+        if self._security6 is not None or state.ipv6.security.chains:
+            await self.place.nft(state.ipv6.security.script(self._security6))
+            self._security6 = state.ipv6.security
         try:
             await self._wire(state, places)
         except (CommandError, OSError):
@@ -151,21 +164,36 @@ class Router:
         touched = [link for name, link in state.links.items() if link != before.get(name)]
         if touched:
             await self.place.sysctl({key: value for link in touched for key, value in link.sysctls().items()})
+        lasting = {
+            name for name in before if name in state.links and state.links[name].same_wire(before[name])
+        }
+        await self._wire6(self._applied.ipv6, state.ipv6, lasting)
         self._applied = state
+
+    async def _wire6(self, before: ipv6.Ipv6State, after: ipv6.Ipv6State, lasting: Collection[str]) -> None:
+        if after != before:
+            await self.place.sysctl(ipv6.on(*(after.links.keys() - (before.links.keys() & lasting))))
+            await ipv6.batch(self.place, ipv6.changes6(before, after, lasting, AFTER_MAIN))
 
     async def dropped_by_source_check(self) -> int:
         """How many packets came from an ENI with an address that is not its own."""
-        return await self.place.call(_reverse_path_drops)
+        of_ipv4 = await self.place.call(_reverse_path_drops)
+        if self._sources is None:
+            return of_ipv4
+        return of_ipv4 + (await self._counters(self._sources))[ipv6.SPOOFED]
 
     async def lost(self) -> Mapping[str, int]:
         """How many packets had no route: NO_ROUTE from an ENI, NOT_TRANSITIVE from a gateway or a peering."""
-        return await self._counters(LOST.name)
+        return await self._counters(LOST)
 
     async def dropped_by_groups(self) -> Mapping[tuple[Way, str], int]:
         """Per way and ENI: how many packets no rule of its groups allowed."""
         if self._security is None:
             return {}
-        packets = await self._counters(self._security.name)
+        packets = Counter(await self._counters(self._security))
+        if self._security6 is not None:
+            packets += Counter(await self._counters(self._security6))
+            packets.update(dict.fromkeys(self._security.counters, 0))
         return {
             (side, link.eni_id): packets[eni_chain(side, name)]
             for name, link in self._applied.links.items()
@@ -173,8 +201,8 @@ class Router:
             if eni_chain(side, name) in packets
         }
 
-    async def _counters(self, table: str) -> Mapping[str, int]:
-        listed = await self.place.run(("nft", "-j", "list", "counters", "table", "ip", table))
+    async def _counters(self, table: Table) -> Mapping[str, int]:
+        listed = await self.place.run(("nft", "-j", "list", "counters", "table", table.family, table.name))
         entries = json.loads(listed.stdout)["nftables"]
         return {e["counter"]["name"]: int(e["counter"]["packets"]) for e in entries if "counter" in e}
 
@@ -189,6 +217,7 @@ class Router:
                 ("addr", "show", "dev", "lo"),
             )
         ]
+        await ipv6.forget(self.place, AFTER_MAIN)
         names = {link["ifname"] for link in links if link["ifname"].startswith(ENI)}
         ruled = {rule["iif"]: int(rule["table"]) for rule in rules if "iif" in rule}
         sure = {

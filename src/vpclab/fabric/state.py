@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Protocol
 
 from vpclab.fabric.devices import ENI, IGW_DEVICE, NOWHERE, PEERING, VPN, device, number
 from vpclab.fabric.eni import Link, device_name
+from vpclab.fabric.ipv6 import Ipv6State, Networks6
 from vpclab.fabric.nft_table import Table
-from vpclab.fabric.security_groups import NO_GROUPS, Members, members_of, security_table
+from vpclab.fabric.security_groups import (
+    NO_GROUPS,
+    NO_GROUPS6,
+    V4,
+    V6,
+    Family,
+    Members,
+    members_of,
+    security_table,
+)
 from vpclab.region.routing import (
     LOCAL,
     CustomerGateway,
@@ -29,6 +39,7 @@ from vpclab.region.routing import (
 from vpclab.region.values import AttachmentStatus, NetworkInterface, SecurityGroup, Subnet
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
+ANYWHERE6 = IPv6Network("::/0")
 Networks = frozenset[IPv4Network]
 
 
@@ -77,6 +88,7 @@ class FabricState:
     public: Mapping[IPv4Address, IPv4Address] = field(default_factory=dict)
     """Private -> public address, one to one."""
     security: Table = NO_GROUPS
+    ipv6: Ipv6State = field(default_factory=Ipv6State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ class _Part:
 
     eni: NetworkInterface
     networks: Networks
+    networks6: Networks6
     link: Link | None
 
 
@@ -94,8 +107,11 @@ class Outlook:
     def __init__(self, vpc_id: str) -> None:
         self.vpc_id = vpc_id
         self._parts: dict[str, _Part] = {}
-        self._members: dict[str, tuple[list[_Part], Members]] = {}
-        self._security: tuple[tuple[object, ...], Table] = ((), NO_GROUPS)
+        self._members: dict[tuple[str, Family], tuple[list[_Part], Members]] = {}
+        self._security: dict[Family, tuple[tuple[object, ...], Table]] = {
+            V4: ((), NO_GROUPS),
+            V6: ((), NO_GROUPS6),
+        }
 
     def wanted(self, region: RegionView, machines: Collection[str]) -> FabricState:
         """The state to be in, with places for these machines (instances, NAT gateways, balancers' ENIs; by id).
@@ -122,7 +138,41 @@ class Outlook:
             tables=tables | {mark: {ANYWHERE: name} for mark, name in marks.items()},
             marks=marks,
             public=self._public(region, subnets, parts),
-            security=self._filters(region, links),
+            security=self._filters(region, links, V4),
+            ipv6=self._ipv6(region, subnets, parts, routing),
+        )
+
+    def _ipv6(
+        self,
+        region: RegionView,
+        subnets: Mapping[str, Subnet],
+        parts: Mapping[str, _Part],
+        routing: Mapping[str, RouteTable | None],
+    ) -> Ipv6State:
+        cidrs = frozenset(region.vpcs[self.vpc_id].ipv6_cidrs) if self.vpc_id in region.vpcs else frozenset()
+        if not cidrs:
+            return Ipv6State()
+        holding = [(part.link, part) for part in parts.values() if part.link is not None and part.networks6]
+        links = {link.name: link for link, _ in holding}
+        ways: dict[str, set[IPv6Network]] = {"igw": set(), "eigw": set()}
+        for id_, table in routing.items():
+            block = subnets[id_].ipv6_cidr
+            if table is not None and block is not None:
+                for route in routes_of(region, table):
+                    if route.destination == ANYWHERE6 and route.active:
+                        ways.setdefault(route.target.partition("-")[0], set()).add(block)
+        return Ipv6State(
+            cidrs=cidrs,
+            held={link.name: part.networks6 for link, part in holding},
+            tables={
+                number(table.id): ipv6_routes_to_devices(region, table, links)
+                for table in region.route_tables.values()
+                if table.vpc_id == self.vpc_id
+            },
+            links=links,
+            open=frozenset(ways["igw"]),
+            egress_only=frozenset(ways["eigw"]),
+            security=self._filters(region, links, V6),
         )
 
     def _look(
@@ -140,7 +190,7 @@ class Outlook:
                     link = Link.of(eni, owner, at, numbers[eni.subnet_id])
             part = old.get(eni.id)
             if part is None or part.eni is not eni or part.link != link:
-                part = _Part(eni, _networks(part, eni), link)
+                part = _Part(eni, _networks(part, eni), _networks6(part, eni), link)
             self._parts[eni.id] = part
             if link is not None:
                 mine[eni.id] = part
@@ -165,11 +215,11 @@ class Outlook:
             if balancer.vpc_id == self.vpc_id and balancer.preserve_client_ip:
                 yield from (device(ENI, eni_id) for eni_id in balancer.enis)
 
-    def _filters(self, region: RegionView, links: Mapping[str, Link]) -> Table:
+    def _filters(self, region: RegionView, links: Mapping[str, Link], family: Family) -> Table:
         filtered = {name: region.enis[link.eni_id].groups for name, link in links.items()}
         used = [region.groups.get(group) for ids in filtered.values() for group in ids]
         peers = {
-            rule.group_id: self._group(rule.group_id)
+            rule.group_id: self._group(rule.group_id, family)
             for group in {id(one): one for one in used}.values()
             if group is not None
             for rule in (*group.ingress, *group.egress)
@@ -177,21 +227,22 @@ class Outlook:
         }
         # Groups and sets by identity: equal ones that are not the same are merely looked at again.
         key = (tuple(filtered.items()), *map(_Same, used), *map(_Same, peers.values()))
-        if self._security[0] != key:
-            table = security_table(links, region.enis, region.groups, peers.__getitem__)
-            self._security = (key, table)
-        return self._security[1]
+        if self._security[family][0] != key:
+            table = security_table(links, region.enis, region.groups, peers.__getitem__, family)
+            self._security[family] = (key, table)
+        return self._security[family][1]
 
-    def _group(self, group_id: str) -> Members:
+    def _group(self, group_id: str, family: Family) -> Members:
         parts = [part for part in self._parts.values() if group_id in part.eni.groups]
-        had = self._members.get(group_id)
+        had = self._members.get((group_id, family))
         if (
             had is None
             or len(had[0]) != len(parts)
             or any(a is not b for a, b in zip(*(had[0], parts), strict=True))
         ):
-            had = (parts, members_of(network for part in parts for network in part.networks))
-            self._members[group_id] = had
+            networks = (one for part in parts for one in (part.networks if family is V4 else part.networks6))
+            had = (parts, members_of(networks, family))
+            self._members[group_id, family] = had
         return had[1]
 
 
@@ -204,6 +255,13 @@ def _networks(before: _Part | None, eni: NetworkInterface) -> Networks:
     ):
         return before.networks
     return frozenset(eni.networks)
+
+
+def _networks6(before: _Part | None, eni: NetworkInterface) -> Networks6:
+    """The same of IPv6."""
+    if before is not None and (before.eni.ipv6, before.eni.ipv6_prefixes) == (eni.ipv6, eni.ipv6_prefixes):
+        return before.networks6
+    return frozenset(eni.ipv6_networks)
 
 
 class _Same:
@@ -244,9 +302,22 @@ def routes_to_devices(
     return found
 
 
+def ipv6_routes_to_devices(
+    region: RegionView, table: RouteTable, links: Mapping[str, Link]
+) -> dict[IPv6Network, str]:
+    """The same of IPv6, which VPNs do not carry here."""
+    found: dict[IPv6Network, str] = {}
+    for route in routes_of(region, table):
+        if route.target == LOCAL or not isinstance(route.destination, IPv6Network):
+            continue
+        to = _device_of(region, route.target) if route.active else NOWHERE
+        found[route.destination] = to if to[0] != ENI or to in links else NOWHERE
+    return found
+
+
 def _device_of(region: RegionView, target: str) -> str:
     match target.partition("-")[0]:
-        case "igw":
+        case "igw" | "eigw":
             return IGW_DEVICE
         case "nat":
             return device(ENI, region.nat_gateways[target].eni_id)

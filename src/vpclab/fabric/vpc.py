@@ -55,6 +55,8 @@ class VpcWires:
         await self.router.apply(state, machines)
         await self.igw.apply(state.cidrs, state.public)
         await internet.route(self.igw.device, state.public.values())
+        await self.igw.apply6(state.ipv6)
+        await internet.route6(self.igw.device, state.ipv6.cidrs)
         here = {link.instance_id for link in state.links.values()}
         for key, appliance in tuple(self.appliances.items()):
             if key in here:

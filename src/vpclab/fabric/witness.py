@@ -7,15 +7,18 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeAlias, cast
 
 from vpclab.fabric.namespaces import Place
 
+Address: TypeAlias = IPv4Address | IPv6Address
 PORT = 7007
 """Where a witness answers, TCP and UDP alike."""
-PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp"}
+ECHO = (128, 129)
+"""ICMPv6 types: request and reply."""
+PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp"}
 
 
 class Witness:
@@ -25,7 +28,7 @@ class Witness:
         self._servers: list[asyncio.Server] = []
         self._transports: list[asyncio.DatagramTransport] = []
 
-    async def listen(self, place: Place, address: IPv4Address, port: int = PORT) -> None:
+    async def listen(self, place: Place, address: Address, port: int = PORT) -> None:
         """Answer at this address too.
 
         Raises:
@@ -74,10 +77,10 @@ def _told(caller: tuple[Any, ...]) -> bytes:
 async def ask(
     place: Place,
     protocol: str,
-    address: IPv4Address,
+    address: Address,
     *,
     port: int = PORT,
-    source: IPv4Address | None = None,
+    source: Address | None = None,
     wait: float = 3.0,
 ) -> str:
     """What a witness says of us, asked from a place by "tcp" or "udp": an address; '' if nobody answered.
@@ -95,7 +98,8 @@ async def ask(
 
 def _ask(protocol: str, whom: tuple[str, int], source: str, wait: float) -> str:
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, kind) as asking:
+    family = socket.AF_INET6 if ":" in whom[0] else socket.AF_INET
+    with socket.socket(family, kind) as asking:
         asking.settimeout(wait)
         try:
             asking.bind((source, 0))
@@ -109,21 +113,21 @@ def _ask(protocol: str, whom: tuple[str, int], source: str, wait: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """What a capture saw of an IPv4 packet."""
+    """What a capture saw of a packet; ICMPv6 is "icmp" too, neighbour discovery is left out."""
 
     protocol: str
-    source: IPv4Address
-    target: IPv4Address
+    source: Address
+    target: Address
     outgoing: bool
 
 
 class Capture:
-    """The IPv4 packets that a place's device saw since the capture began."""
+    """The packets that a place's device saw since the capture began."""
 
     def __init__(self) -> None:
         self.packets: list[Packet] = []
 
-    def sources(self, protocol: str, target: IPv4Address) -> set[IPv4Address]:
+    def sources(self, protocol: str, target: Address) -> set[Address]:
         """Who sent such packets to this address, of those that came in."""
         return {
             one.source
@@ -144,10 +148,9 @@ async def capture(place: Place, device: str = "") -> AsyncIterator[Capture]:
                 data, where = watching.recvfrom(64)
             except BlockingIOError:
                 return
-            if len(data) >= 20 and data[0] >> 4 == 4:
-                source, target = IPv4Address(data[12:16]), IPv4Address(data[16:20])
-                protocol = PROTOCOLS.get(data[9], str(data[9]))
-                made.packets.append(Packet(protocol, source, target, where[2] == socket.PACKET_OUTGOING))
+            packet = _read(data, outgoing=where[2] == socket.PACKET_OUTGOING)
+            if packet is not None:
+                made.packets.append(packet)
 
     asyncio.get_running_loop().add_reader(watching.fileno(), read)
     try:
@@ -156,6 +159,20 @@ async def capture(place: Place, device: str = "") -> AsyncIterator[Capture]:
         read()
         asyncio.get_running_loop().remove_reader(watching.fileno())
         watching.close()
+
+
+def _read(data: bytes, *, outgoing: bool) -> Packet | None:
+    source: Address
+    target: Address
+    if len(data) >= 20 and data[0] >> 4 == 4:
+        number, source, target = data[9], IPv4Address(data[12:16]), IPv4Address(data[16:20])
+    elif len(data) > 40 and data[0] >> 4 == 6:
+        number, source, target = data[6], IPv6Address(data[8:24]), IPv6Address(data[24:40])
+        if target.is_multicast or (number == 58 and data[40] not in ECHO):
+            return None
+    else:
+        return None
+    return Packet(PROTOCOLS.get(number, str(number)), source, target, outgoing)
 
 
 def _watch(device: str) -> socket.socket:
