@@ -137,7 +137,7 @@ def subnet(region: Region, value: Subnet) -> Item:
 def internet_gateway(region: Region, value: InternetGateway) -> Item:
     """One of DescribeInternetGateways."""
     return {
-        "Attachments": [{"State": "available", "VpcId": value.vpc_id}],
+        "Attachments": [{"State": "available", "VpcId": value.vpc_id}] if value.vpc_id else [],
         "InternetGatewayId": value.id,
         "OwnerId": region.account,
         "Tags": tag_set(value.tags),

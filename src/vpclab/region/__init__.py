@@ -18,7 +18,7 @@ Reading: vpcs, subnets, internet_gateways, groups, instances, enis are live mapp
     load_balancers likewise; route_table(id), route_table_of(subnet_id); routes_of(region, table) (routing.py).
 Writing (ApiError with EC2's code, and then nothing has changed):
     create_vpc(cidr, tags=); associate_vpc_cidr(vpc_id, cidr); create_subnet(vpc_id, zone, cidr, public=, map_public_ip_on_launch=, tags=);
-    create_internet_gateway(vpc_id, tags=);
+    create_internet_gateway(vpc_id="", tags=), attach_…(id, vpc_id), detach_…(id, vpc_id), delete_…(id); delete_vpc(id);
     create_route_table(vpc_id, tags=), delete_…(id); create_route|replace_route(table_id, destination, target), delete_route(table_id, destination);
     associate_route_table(table_id, subnet_id) -> association, replace_…, disassociate_…; propagate_vpn_routes(table_id, gateway_id, enable=);
     allocate_address(tags=), associate_address(allocation_id, eni_id, private_ip=), disassociate_…(association), release_…(allocation_id);

@@ -110,8 +110,64 @@ class Networks:
         self._routes.refresh()
         return self.subnet(made.id)
 
-    def create_internet_gateway(self, vpc_id: str, *, tags: Tags = NO_TAGS) -> InternetGateway:
-        """A gateway, attached to the VPC. Raises ApiError: InvalidVpcID.NotFound, Resource.AlreadyAssociated."""
+    def create_internet_gateway(self, vpc_id: str = "", *, tags: Tags = NO_TAGS) -> InternetGateway:
+        """A gateway, attached if a VPC is given. Raises ApiError: InvalidVpcID.NotFound, Resource.AlreadyAssociated."""
+        if not vpc_id:
+            return self._tables.put_gateway(InternetGateway(self._tables.new_id("igw"), "", frozen(tags)))
+        self._check_free(vpc_id)
+        made = self._tables.put_gateway(InternetGateway(self._tables.new_id("igw"), vpc_id, frozen(tags)))
+        self._routes.make_public(vpc_id)
+        return made
+
+    def attach_internet_gateway(self, gateway_id: str, vpc_id: str) -> InternetGateway:
+        """Raises ApiError: InvalidInternetGatewayID.NotFound, InvalidVpcID.NotFound, Resource.AlreadyAssociated."""
+        gateway = self._gateway(gateway_id)
+        if gateway.vpc_id:
+            raise ApiError(
+                "Resource.AlreadyAssociated",
+                f"resource {gateway_id} is already attached to network {gateway.vpc_id}",
+            )
+        self._check_free(vpc_id)
+        gateway = self._tables.put_gateway(replace(gateway, vpc_id=vpc_id))
+        self._routes.refresh()
+        return gateway
+
+    def detach_internet_gateway(self, gateway_id: str, vpc_id: str) -> InternetGateway:
+        """Take it off its VPC; routes to it are black holes.
+
+        Raises ApiError: InvalidInternetGatewayID.NotFound, Gateway.NotAttached, DependencyViolation (public addresses).
+        """
+        gateway = self._gateway(gateway_id)
+        if not vpc_id or gateway.vpc_id != vpc_id:
+            raise ApiError(
+                "Gateway.NotAttached", f"resource {gateway_id} is not attached to network {vpc_id}"
+            )
+        if any(eni.vpc_id == vpc_id and eni.public_ip is not None for eni in self._tables.enis.values()):
+            raise ApiError(
+                "DependencyViolation",
+                f"Network {vpc_id} has some mapped public address(es). Please unmap those public address(es) before"
+                " detaching the gateway.",
+            )
+        gateway = self._tables.put_gateway(replace(gateway, vpc_id=""))
+        self._routes.refresh()
+        return gateway
+
+    def delete_internet_gateway(self, gateway_id: str) -> None:
+        """Raises ApiError: InvalidInternetGatewayID.NotFound, DependencyViolation (attached)."""
+        if self._gateway(gateway_id).vpc_id:
+            raise ApiError(
+                "DependencyViolation",
+                f"The internetGateway '{gateway_id}' has dependencies and cannot be deleted.",
+            )
+        self._tables.drop_gateway(gateway_id)
+
+    def _gateway(self, gateway_id: str) -> InternetGateway:
+        try:
+            return self._tables.gateways[gateway_id]
+        except KeyError:
+            raise not_found(gateway_id, "igw") from None
+
+    def _check_free(self, vpc_id: str) -> None:
         self.vpc(vpc_id)
         present = self.internet_gateway_of(vpc_id)
         if present is not None:
@@ -119,9 +175,6 @@ class Networks:
                 "Resource.AlreadyAssociated",
                 f"resource {vpc_id} is already attached to network gateway {present.id}",
             )
-        made = self._tables.put_gateway(InternetGateway(self._tables.new_id("igw"), vpc_id, frozen(tags)))
-        self._routes.make_public(vpc_id)
-        return made
 
     def internet_gateway_of(self, vpc_id: str) -> InternetGateway | None:
         """The VPC's gateway, if it has one."""

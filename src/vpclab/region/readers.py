@@ -64,8 +64,8 @@ def of_internet_gateways(account: str) -> dict[str, Reader[InternetGateway]]:
     """Filters of DescribeInternetGateways."""
     return {
         "internet-gateway-id": lambda g: (g.id,),
-        "attachment.vpc-id": lambda g: (g.vpc_id,),
-        "attachment.state": lambda _: ("available",),
+        "attachment.vpc-id": lambda g: (g.vpc_id,) if g.vpc_id else (),
+        "attachment.state": lambda g: ("available",) if g.vpc_id else (),
         "owner-id": lambda _: (account,),
     }
 

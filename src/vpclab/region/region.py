@@ -93,7 +93,7 @@ class Region:
         instances = Instances(tables, interfaces, capacity)
         tagging = Tagging(tables)
         reservations = Reservations(tables)
-        changes = VpcChanges(tables, reservations, routes)
+        changes = VpcChanges(tables, net, reservations, routes)
         ipv6 = Ipv6(tables, net, routes, interfaces, capacity)
 
         self.describe = Describe(tables, interfaces.of_instance)
@@ -122,6 +122,9 @@ class Region:
         self.associate_vpc_cidr = networks.associate_vpc_cidr
         self.create_subnet = networks.create_subnet
         self.create_internet_gateway = networks.create_internet_gateway
+        self.attach_internet_gateway = networks.attach_internet_gateway
+        self.detach_internet_gateway = networks.detach_internet_gateway
+        self.delete_internet_gateway = networks.delete_internet_gateway
         self.internet_gateway_of = networks.internet_gateway_of
         self.vpc = networks.vpc
         self.subnet = networks.subnet
@@ -160,6 +163,7 @@ class Region:
         self.set_listeners = balancers.set_listeners
         self.delete_load_balancer = balancers.delete
         self.disassociate_vpc_cidr = changes.disassociate_cidr
+        self.delete_vpc = changes.delete_vpc
         self.delete_subnet = changes.delete_subnet
         self.create_subnet_cidr_reservation = reservations.create
         self.delete_subnet_cidr_reservation = reservations.delete

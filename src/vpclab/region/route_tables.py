@@ -67,6 +67,13 @@ class RouteTables:
         del self._net.route_tables[table_id]
         self._tables.note(Resource.ROUTE_TABLE, table_id)
 
+    def forget_vpc(self, vpc_id: str) -> None:
+        """A VPC that is gone has no main table."""
+        for table in [one for one in self._net.route_tables.values() if one.vpc_id == vpc_id]:
+            del self._net.route_tables[table.id]
+            self._tables.note(Resource.ROUTE_TABLE, table.id)
+        self._public.pop(vpc_id, None)
+
     def create_route(self, table_id: str, destination: Destination, target: str) -> RouteTable:
         """A route to a target of this VPC.
 

@@ -139,6 +139,18 @@ class Tables:
         self.note(Resource.INTERNET_GATEWAY, gateway.id)
         return gateway
 
+    def drop_vpc(self, identifier: str) -> None:
+        """Remove an empty one."""
+        del self.vpcs[identifier]
+        self._forget(identifier)
+        self.note(Resource.VPC, identifier)
+
+    def drop_gateway(self, identifier: str) -> None:
+        """Remove a detached one."""
+        del self.gateways[identifier]
+        self._forget(identifier)
+        self.note(Resource.INTERNET_GATEWAY, identifier)
+
     def put_group(self, group: SecurityGroup) -> SecurityGroup:
         """Add or replace."""
         self.groups[group.id] = group

@@ -57,7 +57,7 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class InternetGateway:
-    """The VPC's way to and from the internet; attached to at most one VPC, and a VPC has at most one."""
+    """The VPC's way to and from the internet; attached to at most one VPC ("": to none), and a VPC has at most one."""
 
     id: str
     vpc_id: str

@@ -13,13 +13,75 @@ from vpclab.region.errors import invalid
 from vpclab.region.filters import Reader, matching
 from vpclab.region.imds import zone_id
 from vpclab.region.region import Region
-from vpclab.region.values import Tags
+from vpclab.region.values import ApiError, Tags
 
 
 def describe_vpcs(region: Region, p: Parameters) -> dict[str, Any]:
     """DescribeVpcs."""
     page = region.describe.vpcs(args.query(p, "VpcIds"))
     return {"Vpcs": [items.vpc(region, one) for one in page.items], "NextToken": page.next_token}
+
+
+def create_vpc(region: Region, p: Parameters) -> dict[str, Any]:
+    """CreateVpc, with an IPv6 block of Amazon's if asked."""
+    if p.get("InstanceTenancy", "default") != "default":
+        raise ApiError("UnsupportedOperation", "The lab has no dedicated hardware: InstanceTenancy default.")
+    vpc = region.create_vpc(args.network(args.one_of(p, "CidrBlock")), tags=args.tags_for(p, "vpc"))
+    if p.get("AmazonProvidedIpv6CidrBlock"):
+        region.associate_vpc_ipv6(vpc.id)
+    return {"Vpc": items.vpc(region, region.vpc(vpc.id)) | {"State": "pending"}}
+
+
+def delete_vpc(region: Region, p: Parameters) -> dict[str, Any]:
+    """DeleteVpc."""
+    region.delete_vpc(p["VpcId"])
+    return {}
+
+
+def modify_vpc_attribute(region: Region, p: Parameters) -> dict[str, Any]:
+    """ModifyVpcAttribute: the VPC's resolver is always there and its names are always given, so only that can be said."""
+    region.vpc(p["VpcId"])
+    for name in ("EnableDnsSupport", "EnableDnsHostnames"):
+        if not p.get(name, {}).get("Value", True):
+            raise ApiError("UnsupportedOperation", f"The lab's VPCs always have {name}.")
+    return {}
+
+
+def describe_vpc_attribute(region: Region, p: Parameters) -> dict[str, Any]:
+    """DescribeVpcAttribute."""
+    region.vpc(p["VpcId"])
+    known = {
+        "enableDnsSupport": {"EnableDnsSupport": {"Value": True}},
+        "enableDnsHostnames": {"EnableDnsHostnames": {"Value": True}},
+        "enableNetworkAddressUsageMetrics": {"EnableNetworkAddressUsageMetrics": {"Value": False}},
+    }
+    if p["Attribute"] not in known:
+        raise invalid(f"Value ({p['Attribute']}) for parameter attribute is invalid.")
+    return {"VpcId": p["VpcId"], **known[p["Attribute"]]}
+
+
+def create_internet_gateway(region: Region, p: Parameters) -> dict[str, Any]:
+    """CreateInternetGateway."""
+    made = region.create_internet_gateway(tags=args.tags_for(p, "internet-gateway"))
+    return {"InternetGateway": items.internet_gateway(region, made)}
+
+
+def attach_internet_gateway(region: Region, p: Parameters) -> dict[str, Any]:
+    """AttachInternetGateway."""
+    region.attach_internet_gateway(p["InternetGatewayId"], p["VpcId"])
+    return {}
+
+
+def detach_internet_gateway(region: Region, p: Parameters) -> dict[str, Any]:
+    """DetachInternetGateway."""
+    region.detach_internet_gateway(p["InternetGatewayId"], p["VpcId"])
+    return {}
+
+
+def delete_internet_gateway(region: Region, p: Parameters) -> dict[str, Any]:
+    """DeleteInternetGateway."""
+    region.delete_internet_gateway(p["InternetGatewayId"])
+    return {}
 
 
 def describe_subnets(region: Region, p: Parameters) -> dict[str, Any]:
@@ -79,6 +141,16 @@ def describe_zones(region: Region, p: Parameters) -> dict[str, Any]:
 
 
 OPERATIONS = {
+    "CreateVpc": operation(
+        create_vpc, "CidrBlock", "AmazonProvidedIpv6CidrBlock", "InstanceTenancy", "TagSpecifications"
+    ),
+    "DeleteVpc": operation(delete_vpc, "VpcId"),
+    "ModifyVpcAttribute": operation(modify_vpc_attribute, "VpcId", "EnableDnsSupport", "EnableDnsHostnames"),
+    "DescribeVpcAttribute": operation(describe_vpc_attribute, "VpcId", "Attribute"),
+    "CreateInternetGateway": operation(create_internet_gateway, "TagSpecifications"),
+    "AttachInternetGateway": operation(attach_internet_gateway, "InternetGatewayId", "VpcId"),
+    "DetachInternetGateway": operation(detach_internet_gateway, "InternetGatewayId", "VpcId"),
+    "DeleteInternetGateway": operation(delete_internet_gateway, "InternetGatewayId"),
     "DescribeVpcs": operation(describe_vpcs, "VpcIds", *PAGED),
     "DescribeSubnets": operation(describe_subnets, "SubnetIds", *PAGED),
     "DescribeInternetGateways": operation(describe_internet_gateways, "InternetGatewayIds", *PAGED),
