@@ -127,3 +127,17 @@ def test_a_disk_that_takes_nothing_is_told_and_tried_again(
     asyncio.run(save_decisions(tmp_path / "file", found))
     assert "cannot be written down" in caplog.text
     assert found.unsaved
+
+
+def test_refusals_that_differ_in_seconds_only_are_one_with_the_last_words() -> None:
+    decisions = Decisions()
+    for seconds in (9, 8, 7):
+        cooling = Refusal(Reason.ALL_COOLING, f"the next is free in {seconds} s")
+        decisions.refused(pod("web"), cooling, 10.0 - seconds)
+    decisions.refused(pod("web"), FULL, 4.0)
+    decisions.refused(pod("other"), FULL, 5.0)
+    assert [(note.why, note.times) for note in decisions.notes()] == [
+        ("AllCooling: the next is free in 7 s", 3),
+        (str(FULL), 1),
+        (str(FULL), 1),
+    ]

@@ -1,16 +1,21 @@
 """What `vpc-cni explain` makes of the agent's notes and of EC2's answers."""
 
+import json
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.cli.test_status import BLOCKER, status
 
+from vpccni.cli.explain.remembered import remembered
 from vpccni.cli.explain.story import of_node, of_pod, to_text
 from vpccni.cli.explain.subnet import Subnet, advice, measure, read, to_plain
 from vpccni.cli.explain.subnet import to_text as drawn
+from vpccni.cli.main import main
 from vpccni.ipam.reasons import Reason
 
 
@@ -160,3 +165,43 @@ def test_ec2s_answers_are_read() -> None:
 @pytest.mark.parametrize("length", [16, 28])
 def test_the_largest_and_the_smallest_subnet_can_be_drawn(length: int) -> None:
     assert "subnet-1" in drawn(to_plain(subnet(cidr=f"10.0.0.0/{length}")))
+
+
+# --- an agent that has not started, or is not there
+
+
+def test_an_agent_that_starts_is_the_reason_whoever_is_asked_about() -> None:
+    because = [{"reason": "AgentStarting", "detail": "asking EC2", "advice": Reason.AGENT_STARTING.advice}]
+    starting = {
+        **status(),
+        "pools": [],
+        "readiness": {"condition": "starting", "ready": False, "phase": "asking EC2", "because": because},
+    }
+    told = (("AgentStarting", Reason.AGENT_STARTING.advice),)
+    assert (of_node(starting, []).advice, of_node(starting, []).bad) == (told, True)
+    story = of_pod("default/web", starting, [], [])
+    assert (story.advice, story.bad) == (told, True)
+    assert "the agent is starting: asking EC2" in story.now
+    assert of_pod("default/web", starting, [], [HELD]).bad is False
+
+
+def test_a_silent_agent_is_the_reason_and_what_it_wrote_is_told(tmp_path: Path) -> None:
+    written = [
+        {"at": 1767355380.0, "kind": "refused", "what": "an address for pod default/web",
+         "why": "SubnetFull: subnet-1", "times": 2, "last_at": 1767355381.5},
+    ]  # fmt: skip
+    (tmp_path / "decisions.json").write_text(json.dumps(written))
+    done = CliRunner().invoke(
+        main,
+        ["explain", "web", "--run-dir", str(tmp_path)],
+        env={"INTROSPECTION_BIND_ADDRESS": f"unix:{tmp_path}/nobody"},
+    )
+    assert done.exit_code == 1
+    assert f"AgentUnreachable: {Reason.AGENT_UNREACHABLE.advice}" in done.output
+    assert "12:03:00Z  refused an address for pod default/web (2 times, last at 12:03:01Z)" in done.output
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"at": "x", "last_at": null}]', '[{"kind": "done"}]'])
+def test_decisions_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "decisions.json").write_text(text)
+    assert remembered(tmp_path) == []

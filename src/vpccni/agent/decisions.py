@@ -40,7 +40,7 @@ class Note:
     what: str
     why: str
     times: int = 1
-    """How often in a row the very same was decided."""
+    """How often in a row the very same was decided; of refusals the words are the last one's."""
     last_at: float | None = None
     """When it was the last time, if more than once."""
 
@@ -84,7 +84,14 @@ class Decisions:
 
     def refused(self, pod: Pod, refusal: Refusal, now: float) -> None:
         """A pod got no address."""
-        self._note(self._refusals, Note(now, Kind.REFUSED, f"an address for pod {pod}", str(refusal)))
+        self.unsaved = True
+        note = Note(now, Kind.REFUSED, f"an address for pod {pod}", str(refusal))
+        last = self._refusals[-1] if self._refusals else None
+        if last is not None and last.what == note.what and _reason(last) == refusal.reason.value:
+            # the words may count seconds: kubelet's many tries for one pod are one entry all the same
+            self._refusals[-1] = replace(last, why=note.why, times=last.times + 1, last_at=now)
+        else:
+            self._refusals.append(note)
 
     def compared(self, eni: EniId, differences: Differences | None, now: float) -> None:
         """The pool's idea of an ENI was compared with EC2's."""
@@ -105,16 +112,16 @@ class Decisions:
 
     def _note(self, ring: deque[Note], note: Note) -> None:
         self.unsaved = True
-        _add(ring, note)
+        last = ring[-1] if ring else None
+        if last is not None and (last.kind, last.what, last.why) == (note.kind, note.what, note.why):
+            ring[-1] = replace(last, times=last.times + 1, last_at=note.at)
+        else:
+            ring.append(note)
 
     def notes(self) -> tuple[Note, ...]:
         """All that are kept, the oldest first."""
         return tuple(sorted((*self._actions, *self._refusals), key=lambda note: note.at))
 
 
-def _add(ring: deque[Note], note: Note) -> None:
-    last = ring[-1] if ring else None
-    if last is not None and (last.kind, last.what, last.why) == (note.kind, note.what, note.why):
-        ring[-1] = replace(last, times=last.times + 1, last_at=note.at)
-    else:
-        ring.append(note)
+def _reason(note: Note) -> str:
+    return note.why.partition(":")[0]

@@ -18,6 +18,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class SilentError(CliError):
+    """The agent does not answer."""
+
+
 class Told(Protocol):
     """What the agent's introspection paths say."""
 
@@ -38,7 +42,7 @@ class FromAgent:
         try:
             return ask(self.settings.introspection_address, path)
         except AgentSilentError as error:
-            raise CliError(
+            raise SilentError(
                 f"{error}: see whether the aws-node pod of this node runs, and its ipamd.log"
             ) from None
 

@@ -54,6 +54,13 @@ def pod() -> None:
 )
 @click.option("--count", type=click.IntRange(1, 5000), help="Many pods: NAME-1, NAME-2 and so on.")
 @PARALLEL
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=60,
+    show_default=True,
+    help="Seconds for which a pod is tried again when the plugin says that it may be, as kubelet does; 0: once.",
+)
 @plain_errors
 def pod_add(
     name: str, output: str, pod_name: str, count: int | None, parallel: int | None, **asked: Any

@@ -12,6 +12,7 @@ from typing import Any
 
 from vpclab.lab.lab import Lab
 from vpclab.lab.state import LabError, known_names
+from vpclab.node import PATIENCE
 from vpclab.region.faults import FaultSpecError, read_fault
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,9 @@ async def _pods(lab: Lab, _: dict[str, Any]) -> Any:
 
 
 async def _pod_add(lab: Lab, p: dict[str, Any]) -> Any:
-    return await lab.add_pod(p["name"], p["namespace"], p.get("node"), p.get("ports", ()))
+    return await lab.add_pod(
+        p["name"], p["namespace"], p.get("node"), p.get("ports", ()), p.get("patience", PATIENCE)
+    )
 
 
 async def _pod_del(lab: Lab, p: dict[str, Any]) -> Any:
@@ -91,7 +94,9 @@ async def _node_change(lab: Lab, p: dict[str, Any]) -> Any:
 
 
 async def _pods_add(lab: Lab, p: dict[str, Any]) -> Any:
-    return await lab.add_pods(p["names"], p["namespace"], p.get("node"), int(p["parallel"]))
+    return await lab.add_pods(
+        p["names"], p["namespace"], p.get("node"), int(p["parallel"]), p.get("patience", PATIENCE)
+    )
 
 
 async def _pods_del(lab: Lab, p: dict[str, Any]) -> Any:

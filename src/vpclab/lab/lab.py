@@ -24,7 +24,7 @@ from vpclab.lab.settings import PATHS, LabSettings
 from vpclab.lab.state import LabError, known_names
 from vpclab.lab.view import calls_view, instance_view, lab_view, pod_view
 from vpclab.lab.world import launch, make_region
-from vpclab.node import Machine, Node, NodeNotReadyError
+from vpclab.node import PATIENCE, Machine, Node, NodeNotReadyError
 from vpclab.region import ApiError, InstanceState, launch_node
 from vpclab.region.faults import FaultBook
 from vpclab.region.paths import node_port
@@ -148,10 +148,15 @@ class Lab:
         return self.nodes[name]
 
     async def add_pod(
-        self, name: str, namespace: str, node_name: str | None, ports: Iterable[Mapping[str, Any]] = ()
+        self,
+        name: str,
+        namespace: str,
+        node_name: str | None,
+        ports: Iterable[Mapping[str, Any]] = (),
+        patience: float = PATIENCE,
     ) -> dict[str, Any]:
-        """Run a pod, on the emptiest node if none is named. Raises LabError."""
-        return pod_view(self.region, *await self.pods.add(name, namespace, node_name, ports))
+        """Run a pod, on the emptiest node if none is named; tried again for `patience` seconds. Raises LabError."""
+        return pod_view(self.region, *await self.pods.add(name, namespace, node_name, ports, patience))
 
     async def delete_pod(self, name: str, namespace: str | None) -> dict[str, Any]:
         """End a pod. Raises LabError."""
@@ -234,11 +239,18 @@ class Lab:
         return instance_view(self.region, self.hypervisor.names[made.id], made.id)
 
     async def add_pods(
-        self, names: Sequence[str], namespace: str, node_name: str | None, parallel: int
+        self,
+        names: Sequence[str],
+        namespace: str,
+        node_name: str | None,
+        parallel: int,
+        patience: float = PATIENCE,
     ) -> dict[str, Any]:
-        """Run many pods, `parallel` at a time."""
+        """Run many pods, `parallel` at a time, each tried again for `patience` seconds."""
         began = time.monotonic()
-        done = await in_parallel(names, parallel, lambda name: self.pods.add(name, namespace, node_name, ()))
+        done = await in_parallel(
+            names, parallel, lambda name: self.pods.add(name, namespace, node_name, (), patience)
+        )
         return report(done, time.monotonic() - began)
 
     async def delete_pods(self, names: Sequence[str], parallel: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vpclab.lab.state import LabError, known_names
-from vpclab.node import CniError, Node, NodeDownError, NoNetworkError, PodRecord
+from vpclab.node import PATIENCE, CniError, Node, NodeDownError, NoNetworkError, PodRecord
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 """A DNS label, as Kubernetes demands; so nothing in it can end an item of CNI_ARGS."""
@@ -27,7 +27,12 @@ class LabPods:
         self._going: set[Key] = set()
 
     async def add(
-        self, name: str, namespace: str, node_name: str | None, ports: Iterable[Mapping[str, Any]]
+        self,
+        name: str,
+        namespace: str,
+        node_name: str | None,
+        ports: Iterable[Mapping[str, Any]],
+        patience: float = PATIENCE,
     ) -> tuple[Node, PodRecord]:
         """Run a pod.
 
@@ -36,6 +41,7 @@ class LabPods:
             namespace: of the pod.
             node_name: where; the node with the fewest pods if None.
             ports: as the `portMappings` capability takes them: hostPort, containerPort, protocol.
+            patience: seconds for which it is tried again if the plugins say that it may be.
 
         Raises:
             LabError: the name is no name or is taken, there is no such node, or the plugins said no.
@@ -47,7 +53,7 @@ class LabPods:
         capabilities = {ANNOTATIONS: {"kubernetes.io/config.source": "api"}, "portMappings": list(ports)}
         self._coming[key] = node.name
         try:
-            return node, await node.add_pod(namespace, name, capabilities)
+            return node, await node.add_pod(namespace, name, capabilities, patience)
         except (CniError, NoNetworkError, NodeDownError) as error:
             raise LabError(f"pod {namespace}/{name} on {node.name}: {error}") from error
         finally:

@@ -21,12 +21,13 @@ from vpclab.node.boot import (
     write_hosts,
 )
 from vpclab.node.conflist import ConfList, NoNetworkError, first_conflist
-from vpclab.node.node import Machine, Node, NodeDownError, NodeNotReadyError, PodRecord
+from vpclab.node.node import PATIENCE, Machine, Node, NodeDownError, NodeNotReadyError, PodRecord
 from vpclab.node.plugin_call import CniError
 from vpclab.node.runtime import Runtime
 from vpclab.node.sandbox import Sandbox
 
 __all__ = [
+    "PATIENCE",
     "AgentProcess",
     "CniError",
     "ConfList",

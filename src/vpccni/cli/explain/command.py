@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vpccni.cli.agent_view import known_settings
 from vpccni.cli.base import EC2, IMDS, OUTPUT, RUN_DIR, anybody, main, show
 from vpccni.cli.bundle.archive import SUBNETS, Bundle
-from vpccni.cli.told import BUNDLE, told_by
+from vpccni.cli.told import BUNDLE, SilentError, Told, told_by
+
+if TYPE_CHECKING:
+    from vpccni.cli.explain.story import Story
 
 
 @main.command()
@@ -28,21 +32,30 @@ def explain(
 
     POD is NAME or NAMESPACE/NAME. What is told are the agent's last decisions with the reason of each, the oldest first,
     and at the end what to change. Exit status 1 if something is in the way of addresses.
+    An agent that is starting or does not answer is a reason, too; then the decisions are those that it has on disk.
     """
     if subject.startswith("subnet-"):
         _subnet(subject, output, run_dir, ec2, imds, file)
         return
-    from vpccni.cli.explain.story import of_node, of_pod, to_text  # noqa: PLC0415 -- commands load what they need
+    from vpccni.cli.explain.story import to_text  # noqa: PLC0415 -- commands load what they need
 
-    told = told_by(run_dir, file)
-    status, decisions = told.get("/v2/status"), told.get("/v2/decisions")
-    if subject in ("node", status["node"]):
-        story = of_node(status, decisions)
-    else:
-        pod = subject if "/" in subject else f"default/{subject}"
-        story = of_pod(pod, status, decisions, told.get("/v2/pods"))
+    story = _story(subject, told_by(run_dir, file), Path(run_dir))
     show(story.as_json(), output, lambda _: to_text(story))
     raise SystemExit(1 if story.bad else 0)
+
+
+def _story(subject: str, told: Told, run_dir: Path) -> Story:
+    from vpccni.cli.explain.remembered import remembered  # noqa: PLC0415 -- commands load what they need
+    from vpccni.cli.explain.story import of_node, of_pod, of_silence  # noqa: PLC0415
+
+    try:
+        status, decisions, pods = (told.get(f"/v2/{path}") for path in ("status", "decisions", "pods"))
+    except SilentError as error:
+        return of_silence("this node" if subject == "node" else subject, str(error), remembered(run_dir))
+    if subject in ("node", status["node"]):
+        return of_node(status, decisions)
+    pod = subject if "/" in subject else f"default/{subject}"
+    return of_pod(pod, status, decisions, pods)
 
 
 def _subnet(

@@ -48,6 +48,13 @@ def of_node(status: Plain, decisions: Iterable[Plain]) -> Story:
     return Story(name, tuple(now), tuple(decisions), tuple(advice.items()), bad=bool(advice))
 
 
+def of_silence(about: str, silence: str, decisions: Iterable[Plain]) -> Story:
+    """Nobody answers: that is the reason, whatever was asked about; `decisions` are what the agent left on disk."""
+    reason = Reason.AGENT_UNREACHABLE
+    now = (f"the agent does not answer: {silence}", "what was decided is what it had written down before")
+    return Story(about, now, tuple(decisions), ((reason.value, reason.advice),), bad=True)
+
+
 def of_pod(pod: str, status: Plain, decisions: Iterable[Plain], pods: Iterable[Plain]) -> Story:
     """A pod's: what it was refused and what the pool did meanwhile, and whether it has an address by now."""
     listed = list(decisions)
@@ -69,10 +76,13 @@ def of_pod(pod: str, status: Plain, decisions: Iterable[Plain], pods: Iterable[P
     )
     reasons = [] if held or not mine else [listed[mine[-1]]["why"]]
     blockers = [pool["blocker"] for pool in status["pools"] if pool["blocker"] is not None]
+    starting = () if held else _starting(status)
+    now += [f"the agent is starting: {each['detail']}" for each in starting]
+    reasons += [each["reason"] for each in starting]
     if reasons and blockers:
         now += [f"in the pool's way now: {each['reason']}: {each['detail']}" for each in blockers]
         reasons += [each["reason"] for each in blockers]
-    return Story(pod, tuple(now), told, tuple(_advice(reasons).items()), bad=bool(mine) and not held)
+    return Story(pod, tuple(now), told, tuple(_advice(reasons).items()), bad=bool(reasons))
 
 
 def to_text(story: Story) -> str:
@@ -83,6 +93,12 @@ def to_text(story: Story) -> str:
 def clock(text: str) -> str:
     """The time of the day, in UTC."""
     return text.partition("T")[2].partition(".")[0] + "Z"
+
+
+def _starting(status: Plain) -> list[Plain]:
+    """An agent that has not started serves no pod, and has no pool yet whose way something could be in."""
+    word = Reason.AGENT_STARTING.value
+    return [each for each in status["readiness"]["because"] if each["reason"] == word]
 
 
 def _lines(story: Story) -> Iterator[str]:
