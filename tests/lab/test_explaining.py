@@ -96,7 +96,7 @@ def test_what_a_subnet_or_a_setting_refuses(start_lab: StartLab) -> None:
 
 
 def test_what_ec2_or_the_agent_refuses(start_lab: StartLab) -> None:
-    lab = start_lab("--nodes", "6", *env("MINIMUM_IP_TARGET=4"))  # and none of these is kept free
+    lab = start_lab("--nodes", "5", *env("MINIMUM_IP_TARGET=4"))  # and none of these is kept free
     for node, count in (("node1", 5), ("node2", 5), ("node3", 4), ("node4", 4)):
         assert add(lab, node, f"{node}-old", count) == {}
 
@@ -104,6 +104,11 @@ def test_what_ec2_or_the_agent_refuses(start_lab: StartLab) -> None:
     [pod] = add(lab, "node3", "new", 1)
     pod_named(lab, "node3", pod, Reason.NOT_AUTHORISED)
     lab("fault", "clear")
+    lab("agent", "kill", "node3")
+    lab("exec", "node5", "--", "ip", "route", "add", "unreachable", "169.254.169.254")
+    lab("agent", "restart", "node5")
+    while named_now(lab, "node5") != {Reason.AGENT_STARTING.value}:
+        pass
 
     # no target, so the sixth pod waits until EC2 has attached an ENI, and that takes too long
     lab("fault", "add", "attach=300")
@@ -114,11 +119,6 @@ def test_what_ec2_or_the_agent_refuses(start_lab: StartLab) -> None:
         # the next one may not even be made, and where there is room EC2 is ill
         lab("fault", "add", "error:CreateNetworkInterface=RequestLimitExceeded,rate=1")
         lab("fault", "add", "error:AssignPrivateIpAddresses=InternalError,rate=1")
-        lab("exec", "node5", "--", "ip", "route", "add", "unreachable", "169.254.169.254")
-        lab("agent", "restart", "node5")
-        while named_now(lab, "node5") != {Reason.AGENT_STARTING.value}:
-            pass
-        lab("agent", "kill", "node6")
         said: dict[tuple[str, str, Reason], Future[str]] = {
             ("node1", "slow", Reason.POOL_REFILLING): slow,
             **{
@@ -127,7 +127,7 @@ def test_what_ec2_or_the_agent_refuses(start_lab: StartLab) -> None:
                     ("node2", "throttled", Reason.THROTTLED),
                     ("node4", "ill", Reason.EC2_ERROR),
                     ("node5", "early", Reason.AGENT_STARTING),
-                    ("node6", "away", Reason.AGENT_UNREACHABLE),
+                    ("node3", "away", Reason.AGENT_UNREACHABLE),
                 )
             },
         }
