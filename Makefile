@@ -7,8 +7,11 @@ DEBS := python3-venv iproute2 iptables nftables conntrack tcpdump iputils-ping c
   gcc libc6-dev libpython3-dev libexpat1-dev zlib1g-dev
 # What must be on the machine, as files: asked before apt is, so that a second run asks nothing.
 TOOLS := ip iptables nft conntrack tcpdump ping curl nsenter unshare cc
+HELM_VERSION := v3.16.4
+HELM_BUILT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vpc-lab/helm/$(HELM_VERSION)/helm
+HELM := $(or $(shell command -v helm),$(HELM_BUILT))
 
-.PHONY: help setup debs demo images test test-pure test-kernel test-lab soak check format lock bench clean
+.PHONY: help setup debs demo images helm manifest test test-pure test-kernel test-lab soak check format lock bench clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +37,15 @@ demo: setup ## bring a three-node VPC up, show that pods get VPC addresses and t
 images: setup ## the container images of the lab's cluster and of a node's agent, from Debian's packages: docs/images.md
 	$(BIN)/vpc-lab images
 
+helm: $(HELM) ## Helm, built from its Go module into the cache
+
+$(HELM):
+	@test $(HELM) != $(HELM_BUILT) || { echo "building Helm $(HELM_VERSION), once (some minutes)"; \
+	GOBIN=$(dir $(HELM_BUILT)) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION); }
+
+manifest: helm ## config/aws-k8s-cni.yaml anew, from the chart
+	$(HELM) template aws-vpc-cni charts/aws-vpc-cni --namespace kube-system --set originalMatchLabels=true > config/aws-k8s-cni.yaml
+
 test: setup check test-pure test-kernel test-lab ## every tier
 
 test-pure: setup ## tier 1: decisions and wire formats, no privileges, under a minute
@@ -42,7 +54,7 @@ test-pure: setup ## tier 1: decisions and wire formats, no privileges, under a m
 test-kernel: setup ## tier 2: the host's wiring in network namespaces (root)
 	$(BIN)/pytest -m kernel
 
-test-lab: setup ## tier 3: whole labs with packets (root)
+test-lab: setup helm ## tier 3: whole labs with packets (root)
 	$(BIN)/pytest -m lab
 
 check: setup ## format, lint, types, who may import whom
