@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -25,6 +25,7 @@ from vpclab.region.values import (
 )
 
 NOTHING = Wanted()
+ATTACHED, DETACHED = "eni-attached", "eni-detached"
 
 
 class Interfaces:
@@ -34,6 +35,8 @@ class Interfaces:
         self._tables = tables
         self._groups = groups
         self._capacity = capacity
+        tables.schedule.means(ATTACHED, self._attached)
+        tables.schedule.means(DETACHED, self._detached)
 
     def get(self, eni_id: str) -> NetworkInterface:
         """By id. Raises ApiError: InvalidNetworkInterfaceID.NotFound."""
@@ -133,7 +136,7 @@ class Interfaces:
         )
         delay = self._tables.delay(self._tables.delays.attach)
         self._tables.put_eni(replace(eni, status=EniStatus.ATTACHING, attachment=attachment))
-        self._after(delay, lambda: self._attached(attachment.id))
+        self._tables.after(delay, ATTACHED, attachment.id)
         settled = self.get(eni_id).attachment
         return attachment if settled is None else settled
 
@@ -155,7 +158,7 @@ class Interfaces:
         detaching = replace(attachment, status=AttachmentStatus.DETACHING)
         self._tables.put_eni(replace(eni, status=EniStatus.DETACHING, attachment=detaching))
         delay = 0.0 if force else self._tables.delay(self._tables.delays.detach)
-        self._after(delay, lambda: self._detached(attachment_id))
+        self._tables.after(delay, DETACHED, attachment_id)
         return detaching
 
     def delete(self, eni_id: str) -> None:
@@ -204,12 +207,6 @@ class Interfaces:
         if eni is None or eni.attachment is None:
             raise not_found(attachment_id, "eni-attach")
         return eni, eni.attachment
-
-    def _after(self, delay: float, step: Callable[[], None]) -> None:
-        if delay > 0:
-            self._tables.schedule.at(self._tables.now + delay, step)
-        else:
-            step()
 
     def _attached(self, attachment_id: str) -> None:
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 from vpclab.region.capacity import Capacity
 from vpclab.region.enis import Interfaces
@@ -26,6 +27,8 @@ from vpclab.region.values import (
 
 REMEMBERED = 3600.0
 """Seconds for which a terminated instance is still described."""
+RUNNING, STOPPED, TERMINATED = "instance-running", "instance-stopped", "instance-terminated"
+FORGOTTEN = "instance-forgotten"
 
 
 class Instances:
@@ -35,6 +38,10 @@ class Instances:
         self._tables = tables
         self._interfaces = interfaces
         self._capacity = capacity
+        tables.schedule.means(RUNNING, self._running)
+        tables.schedule.means(STOPPED, self._stopped)
+        tables.schedule.means(TERMINATED, self._terminated)
+        tables.schedule.means(FORGOTTEN, tables.drop_instance)
 
     def get(self, instance_id: str) -> Instance:
         """By id. Raises ApiError: InvalidInstanceID.NotFound."""
@@ -113,7 +120,7 @@ class Instances:
         if instance.state is not InstanceState.RUNNING:
             raise _wrong_state(instance_id, "stopped")
         self._tables.put_instance(replace(instance, state=InstanceState.STOPPING))
-        self._after(self._tables.delays.shutdown, lambda: self._stopped(instance_id))
+        self._after(self._tables.delays.shutdown, STOPPED, instance_id)
         return self.get(instance_id)
 
     def start(self, instance_id: str) -> Instance:
@@ -160,7 +167,7 @@ class Instances:
         if instance.state in (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED):
             return instance
         self._tables.put_instance(replace(instance, state=InstanceState.SHUTTING_DOWN))
-        self._after(self._tables.delays.shutdown, lambda: self._terminated(instance_id))
+        self._after(self._tables.delays.shutdown, TERMINATED, instance_id)
         return self.get(instance_id)
 
     def primary_eni(self, instance_id: str) -> NetworkInterface:
@@ -172,14 +179,10 @@ class Instances:
 
     def _launched(self, instance_id: str) -> None:
         boots = self.get(instance_id).boots
-        self._after(self._tables.delays.launch, lambda: self._running(instance_id, boots))
+        self._after(self._tables.delays.launch, RUNNING, instance_id, boots)
 
-    def _after(self, delay: tuple[float, float], step: Callable[[], None]) -> None:
-        seconds = self._tables.delay(delay)
-        if seconds > 0:
-            self._tables.schedule.at(self._tables.now + seconds, step)
-        else:
-            step()
+    def _after(self, delay: tuple[float, float], step: str, *arguments: Any) -> None:
+        self._tables.after(self._tables.delay(delay), step, *arguments)
 
     def _running(self, instance_id: str, boots: int) -> None:
         instance = self._tables.instances.get(instance_id)
@@ -207,9 +210,7 @@ class Instances:
                 self._tables.put_eni(
                     replace(eni, status=EniStatus.AVAILABLE, attachment=None, public_ip=None)
                 )
-        self._tables.schedule.at(
-            self._tables.now + REMEMBERED, lambda: self._tables.drop_instance(instance_id)
-        )
+        self._tables.after(REMEMBERED, FORGOTTEN, instance_id)
         self._tables.put_instance(replace(instance, state=InstanceState.TERMINATED))
 
 

@@ -48,6 +48,9 @@ def requester_managed(
     )
 
 
+AVAILABLE = "nat-gateway-available"
+
+
 class NatGateways:
     """Operations on them."""
 
@@ -58,6 +61,7 @@ class NatGateways:
         self._net = net
         self._routes = routes
         self._elastic = elastic
+        tables.schedule.means(AVAILABLE, self._available)
 
     def create(
         self,
@@ -100,10 +104,7 @@ class NatGateways:
             )
         )
         delay = self._tables.delay(self._tables.delays.nat_gateway)
-        if delay > 0:
-            self._tables.schedule.at(self._tables.now + delay, lambda: self._available(nat.id))
-        else:
-            self._available(nat.id)
+        self._tables.after(delay, AVAILABLE, nat.id)
         return self.get(nat.id)
 
     def get(self, nat_id: str) -> NatGateway:

@@ -35,6 +35,7 @@ from vpclab.region.routing import (
     VpnGateway,
 )
 from vpclab.region.security_groups import SecurityGroups
+from vpclab.region.state import RegionState
 from vpclab.region.tables import Tables
 from vpclab.region.tagging import Tagging
 from vpclab.region.values import (
@@ -51,6 +52,7 @@ from vpclab.region.values import (
 from vpclab.region.vpc_changes import VpcChanges
 from vpclab.region.vpn import Vpns
 
+CALL = "call"
 DEFAULT_DELAYS = Delays()
 
 
@@ -72,13 +74,20 @@ class Region:
         limits: LimitsOf = known_limits,
         now: float = 0.0,
         throttle: bool = True,
+        state: RegionState | None = None,
     ) -> None:
-        self.name = name
-        self.account = account
-        draws = Draws(seed)
-        tables = self._tables = Tables(name, account, draws, delays, now)
-        self.gate = Gate(Draws(seed, "gate"), account, throttle=throttle)
-        net = NetworkTables(tables)
+        """`state`: of a region that was, instead of a new one; then only `limits` counts of the others."""
+        if state is None:
+            tables = Tables(name, account, Draws(seed), delays, now)
+            gate = Gate(Draws(seed, "gate"), account, throttle=throttle)
+            state = RegionState(tables, NetworkTables(tables), gate)
+        self.state = state
+        tables, net = state.tables, state.net
+        self.name = tables.name
+        self.account = tables.account
+        self._tables = tables
+        self.gate = state.gate
+        tables.schedule.means(CALL, lambda step: step())
         routes = RouteTables(tables, net)
         networks = Networks(tables, routes)
         elastic = ElasticAddresses(tables)
@@ -239,10 +248,7 @@ class Region:
 
     def later(self, seconds: float, step: Callable[[], None]) -> None:
         """Have something done when so many seconds have passed; at once if that is none."""
-        if seconds > 0:
-            self._tables.schedule.at(self.now + seconds, step)
-        else:
-            step()
+        self._tables.after(seconds, CALL, step)
 
     @property
     def has_changes(self) -> bool:

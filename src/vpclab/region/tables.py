@@ -103,6 +103,10 @@ class Tables:
         """A drawn delay, in seconds."""
         return self.draws.uniform(*between)
 
+    def after(self, seconds: float, step: str, *arguments: Any) -> None:
+        """Have a step of the schedule happen in so many seconds; at once with none."""
+        self.schedule.after(self.now, seconds, step, *arguments)
+
     def note(self, resource: Resource, identifier: str) -> None:
         """Tell the followers that this is different now."""
         self.changes[Change(resource, identifier)] = None
