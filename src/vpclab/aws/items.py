@@ -168,8 +168,7 @@ def rule(region: Region, group: SecurityGroup, direction: Direction, value: Secu
     """One of the rules that Authorize… and Revoke… answer with."""
     referenced = {"GroupId": value.group_id, "UserId": region.account} if value.group_id else None
     return {
-        "SecurityGroupRuleId": value.id,
-        "SecurityGroupRuleArn": arn(region, "security-group-rule", value.id),
+        "SecurityGroupRuleId": derived_id("sgr", group.id, direction, value),
         "GroupId": group.id,
         "GroupOwnerId": region.account,
         "IsEgress": direction == "egress",
@@ -179,8 +178,6 @@ def rule(region: Region, group: SecurityGroup, direction: Direction, value: Secu
         "CidrIpv4": value.cidr if isinstance(value.cidr, IPv4Network) else None,
         "CidrIpv6": value.cidr if isinstance(value.cidr, IPv6Network) else None,
         "ReferencedGroupInfo": referenced,
-        "Description": value.description or None,
-        "Tags": tag_set(value.tags),
     }
 
 
@@ -374,11 +371,9 @@ def _permissions(region: Region, rules: Iterable[SecurityGroupRule]) -> list[Ite
             },
         )
         if isinstance(one.cidr, IPv6Network):
-            permission["Ipv6Ranges"].append({"CidrIpv6": one.cidr, "Description": one.description or None})
+            permission["Ipv6Ranges"].append({"CidrIpv6": one.cidr})
         elif one.cidr is not None:
-            permission["IpRanges"].append({"CidrIp": one.cidr, "Description": one.description or None})
+            permission["IpRanges"].append({"CidrIp": one.cidr})
         else:
-            permission["UserIdGroupPairs"].append(
-                {"GroupId": one.group_id, "UserId": region.account, "Description": one.description or None}
-            )
+            permission["UserIdGroupPairs"].append({"GroupId": one.group_id, "UserId": region.account})
     return list(merged.values())

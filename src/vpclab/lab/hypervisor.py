@@ -19,7 +19,7 @@ from pathlib import Path
 from vpclab.fabric import CommandError, Fabric, Place
 from vpclab.lab.kinds import NodeKind
 from vpclab.lab.names import cluster_of, name_for
-from vpclab.node import Machine, boot_place, configure_network, write_hosts
+from vpclab.node import Machine, NodeNotReadyError, boot_place, configure_network, write_hosts
 from vpclab.region import ApiError, Instance, InstanceState, Region
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,12 @@ class Hypervisor:
         root: Path,
         kind: NodeKind,
         booted: Callable[[Machine], Awaitable[None]],
+        changed: Callable[[], None],
     ) -> None:
-        """The fabric has looked at this region; machines get directories in `root`; `booted` is awaited with each network."""
+        """The fabric has looked at this region; machines get directories in `root`; `booted` is awaited with each network.
+
+        `changed` is called when a machine has come, has become ready or has gone.
+        """
         self.kind = kind
         self.machines: dict[str, Machine] = {}
         """Those that are up, by name."""
@@ -52,9 +56,11 @@ class Hypervisor:
         self._fabric = fabric
         self._root = root
         self._booted = booted
+        self._changed = changed
         self._up: dict[str, tuple[Machine, int]] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._settled = asyncio.Condition()
+        self._readiness: dict[str, asyncio.Task[None]] = {}
 
     def look(self) -> None:
         """Begin what makes the machines as the region says."""
@@ -79,6 +85,18 @@ class Hypervisor:
         up = self._up.get(instance_id)
         return None if up is None else up[0]
 
+    def is_ready(self, instance_id: str) -> bool:
+        """Whether its machine is up and does what it is for."""
+        task = self._readiness.get(instance_id)
+        return task is not None and task.done() and not task.cancelled() and task.exception() is None
+
+    async def wait_ready(self, instance_id: str) -> None:
+        """Until it is. Raises NodeNotReadyError: it does not get so, or is not up."""
+        task = self._readiness.get(instance_id)
+        if task is None:
+            raise NodeNotReadyError(f"{self.names.get(instance_id, instance_id)} is not up")
+        await asyncio.shield(task)
+
     async def settled(self, instance_ids: Iterable[str] = ()) -> None:
         """Until these instances' machines (all, if none is named) are as the region says, or have failed to be."""
         wanted = set(instance_ids)
@@ -90,6 +108,9 @@ class Hypervisor:
         for task in self._busy.values():
             task.cancel()
         await asyncio.gather(*self._busy.values(), return_exceptions=True)
+        for task in self._readiness.values():
+            task.cancel()
+        await asyncio.gather(*self._readiness.values(), return_exceptions=True)
         await asyncio.gather(*(machine.stop() for machine in self.machines.values()))
 
     def _gone(self, instance_id: str) -> bool:
@@ -120,6 +141,7 @@ class Hypervisor:
             asyncio.get_running_loop().call_later(RETRY, self.look)
         else:
             self.look()
+        self._changed()
         async with self._settled:
             self._settled.notify_all()
 
@@ -150,6 +172,16 @@ class Hypervisor:
             machine = self._up[instance.id][0]
             await self._booted(machine)
             await machine.start()
+            self._readiness[instance.id] = asyncio.get_running_loop().create_task(self._get_ready(machine))
+
+    async def _get_ready(self, machine: Machine) -> None:
+        try:
+            await machine.wait_ready()
+        except NodeNotReadyError as error:
+            log.warning("%s", error)
+            raise
+        finally:
+            asyncio.get_running_loop().call_soon(self._changed)
 
     async def _power_on(self, name: str) -> Place:
         directory = self._root / name
@@ -163,6 +195,10 @@ class Hypervisor:
 
     async def _take_down(self, machine: Machine) -> None:
         del self._up[machine.instance_id], self.machines[machine.name]
+        readiness = self._readiness.pop(machine.instance_id, None)
+        if readiness is not None:
+            readiness.cancel()
+            await asyncio.gather(readiness, return_exceptions=True)
         try:
             await machine.stop()
             await asyncio.to_thread(kill_everything_in, machine.place)

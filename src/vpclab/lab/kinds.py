@@ -38,9 +38,13 @@ class NodeKind(Protocol):
 class BareKind:
     """Nodes without Kubernetes: the agent is a process, pods are namespaces."""
 
-    def __init__(self, region: str, environment: Mapping[str, str], pods: LabPods) -> None:
+    def __init__(
+        self, region: str, environment: Mapping[str, str], pods: LabPods, *, always: Mapping[str, str]
+    ) -> None:
+        """`environment` is the add-on's, which `configure` changes; `always` are variables of every agent beside it."""
         self._region = region
         self._environment = dict(environment)
+        self._always = dict(always)
         self._own: dict[str, dict[str, str | None]] = {}
         self._pods = pods
 
@@ -81,7 +85,7 @@ class BareKind:
 
     def _wanted(self, name: str, instance_id: str) -> dict[str, str]:
         whole: dict[str, str | None] = {
-            **agent_environment(name, self._region, self._environment),
+            **agent_environment(name, self._region, {**self._always, **self._environment}),
             **self._own.get(instance_id, {}),
         }
         return {key: value for key, value in whole.items() if value is not None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
@@ -12,22 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from vpclab.aws import CallLog, Endpoint, Serving, cloud_of, imds_app, serve
+from vpclab.eks import Eks
 from vpclab.fabric import AWS_API, IMDS, Fabric, Place
 from vpclab.fabric.paths import Ends, witnessed
-from vpclab.lab.api_access import client_environment
 from vpclab.lab.behind import behind
 from vpclab.lab.bulk import in_parallel, report
+from vpclab.lab.cluster import Attendant, split_environment
 from vpclab.lab.hypervisor import Hypervisor
 from vpclab.lab.kinds import BareKind
-from vpclab.lab.node_changes import change_instance, until_settled
+from vpclab.lab.node_changes import add_node, change_instance
 from vpclab.lab.pod_pings import ping_pods
 from vpclab.lab.pods import LabPods
 from vpclab.lab.settings import PATHS, LabSettings
 from vpclab.lab.state import LabError, known_names
-from vpclab.lab.view import calls_view, instance_view, lab_view, pod_view
+from vpclab.lab.view import calls_view, lab_view, pod_view
 from vpclab.lab.world import launch, make_region
 from vpclab.node import PATIENCE, Machine, Node, NodeNotReadyError
-from vpclab.region import ApiError, InstanceState, launch_node
+from vpclab.region import ApiError
 from vpclab.region.faults import FaultBook
 from vpclab.region.paths import node_port
 
@@ -37,7 +37,7 @@ Progress = Callable[[str], None]
 class Lab:
     """Everything that runs. One owner: the daemon's loop."""
 
-    def __init__(self, settings: LabSettings, directory: Path, api: socket.socket) -> None:
+    def __init__(self, settings: LabSettings, directory: Path) -> None:
         self.settings = settings
         self.region, self.study, self.paths = make_region(settings)
         self.cloud = cloud_of(self.region)
@@ -46,14 +46,16 @@ class Lab:
         self.calls = CallLog()
         self._ends: Ends | None = None
         self._stir = asyncio.Event()
-        self._api_socket = api
-        self.api_url = "http://{}:{}".format(*api.getsockname())
-        """Of AWS's API, from the machine itself."""
         self._servers: list[Serving] = []
         self._follower: asyncio.Task[None] | None = None
         self.pods = LabPods(lambda: self.nodes)
-        kind = BareKind(self.region.name, settings.env, self.pods)
-        self.hypervisor = Hypervisor(self.region, self.fabric, directory / "machines", kind, self._booted)
+        self.eks = self.cloud.kept(Eks)
+        configured, always = split_environment(settings.env)
+        kind = BareKind(self.region.name, configured, self.pods, always=always)
+        self.hypervisor = Hypervisor(
+            self.region, self.fabric, directory / "machines", kind, self._booted, self._stir.set
+        )
+        self._attendant: Attendant | None = None
 
     @property
     def machines(self) -> Mapping[str, Machine]:
@@ -77,10 +79,11 @@ class Lab:
         await self.fabric.start(self.region.vpcs.values())
         await self._serve()
         say("the VPC's router, the internet gateway and AWS's API are up")
-        plain = launch(self.region, self.study, self.paths, self.settings)
+        plain = launch(self.eks, self.study, self.paths, self.settings)
         for text in self.settings.faults:
             self.faults.add(text)
         await self.fabric.sync(self.region)
+        self._attendant = Attendant(self.eks, self.hypervisor, self._stir.set)
         self.hypervisor.look()
         await self.hypervisor.settled()
         for name, why in self.hypervisor.failures.items():
@@ -94,7 +97,7 @@ class Lab:
         )
         for node in self.nodes.values():
             try:
-                await node.wait_ready()
+                await self.hypervisor.wait_ready(node.instance_id)
             except NodeNotReadyError as error:
                 raise LabError(str(error)) from error
             say(f"{node.name} is ready")
@@ -103,6 +106,8 @@ class Lab:
         """End what was started; the namespaces go with this process."""
         if self._follower is not None:
             self._follower.cancel()
+        if self._attendant is not None:
+            await self._attendant.close()
         await self.hypervisor.close()
 
     async def _booted(self, machine: Machine) -> None:
@@ -113,14 +118,8 @@ class Lab:
 
     async def _serve(self) -> None:
         api = Endpoint(
-            self.cloud,
-            time.time,
-            instance_of=self._instance_of,
-            log=self.calls,
-            on_change=self._stir.set,
-            strict_auth=self.settings.strict_auth,
+            self.cloud, time.time, instance_of=self._instance_of, log=self.calls, on_change=self._stir.set
         )
-        self._servers.append(await serve(api, self._api_socket))
         imds = imds_app(self.region, time.time, self._instance_of)
         places = self.fabric.places
         for place, address, app in ((places["router"], IMDS, imds), (places["internet"], AWS_API, api)):
@@ -136,14 +135,21 @@ class Lab:
                     await self._stir.wait()
             self._stir.clear()
             self.region.advance(time.time())
+            if self._attendant is not None:
+                self._attendant.look()
             if self.region.drain_changes():
                 self.hypervisor.look()
                 yield
 
     def _instance_of(self, client: str) -> str | None:
         """Whose a private or public address is."""
-        eni = self.region.eni_at(IPv4Address(client))
-        return None if eni is None or eni.attachment is None else eni.attachment.instance_id
+        address = IPv4Address(client)
+        for eni in self.region.enis.values():
+            if eni.attachment is not None and (
+                eni.public_ip == address or any(address in n for n in eni.networks)
+            ):
+                return eni.attachment.instance_id
+        return None
 
     # --- what one asks of it ----------------------------------------------------------------------------------
 
@@ -172,16 +178,8 @@ class Lab:
 
     def status(self) -> dict[str, Any]:
         """Everything, from EC2's view."""
-        view = lab_view(
+        return lab_view(
             self.settings.name, self.region, self.machines.values(), self.hypervisor.names, self.calls
-        )
-        return view | {"api": self.api_url}
-
-    def environment(self) -> dict[str, str]:
-        """The variables with which AWS's clients on the machine itself work on this lab."""
-        admin = self.cloud.keys.admin
-        return client_environment(
-            self.api_url, self.region.name, self.region.account, key_id=admin.id, secret=admin.secret
         )
 
     def way_in(self, name: str) -> dict[str, int]:
@@ -232,6 +230,8 @@ class Lab:
         """Give a node's agent ("all": every node's) other variables (None: not that one) and restart it. Raises LabError."""
         nodes = list(self.nodes.values()) if name == "all" else [self.node(name)]
         await self.hypervisor.kind.override(changes, nodes)
+        if self._attendant is not None:
+            self._attendant.changed_by_hand(changes, nodes)
         return [node.name for node in nodes]
 
     async def change_instance(self, name: str, what: str) -> dict[str, Any]:
@@ -239,18 +239,9 @@ class Lab:
         return await change_instance(self.region, self.hypervisor, name, what, self._stir.set)
 
     async def add_node(self, instance_type: str | None, zone: str | None) -> dict[str, Any]:
-        """Launch a further node and wait until it is ready. Raises LabError."""
-        subnets = {subnet.zone[-1]: n for n, subnet in enumerate(self.study.public)}
-        if zone is not None and zone[-1:] not in subnets:
-            raise known_names("zone", zone, [subnet.zone for subnet in self.study.public])
-        index = len(self.nodes) if zone is None else subnets[zone[-1]]
-        try:
-            made = launch_node(self.region, self.study, index, instance_type or self.settings.instance_type)
-        except ApiError as error:
-            raise LabError(f"EC2 refuses: {error}") from None
-        self._stir.set()
-        await until_settled(self.region, self.hypervisor, made.id, InstanceState.RUNNING)
-        return instance_view(self.region, self.hypervisor.names[made.id], made.id)
+        """One node more, ready: of the node group, unless a type or a zone is asked for. Raises LabError."""
+        wanted = (instance_type, zone)
+        return await add_node(self.eks, self.hypervisor, self.study.public, wanted, self._stir.set)
 
     async def add_pods(
         self,
@@ -300,13 +291,10 @@ class Lab:
         self._stir.set()
         return True
 
-    def calls_since(
-        self, answered: int, name: str | None, since: float | None, service: str | None = None
-    ) -> dict[str, Any]:
-        """AWS calls after so many, of one machine, one service and from one moment on if given. Raises LabError."""
+    def calls_since(self, answered: int, name: str | None, since: float | None) -> dict[str, Any]:
+        """EC2 calls after so many, of one machine and from one moment on if given. Raises LabError."""
         if name is not None and name not in self.machines:
             raise known_names("machine", name, self.machines)
         by_instance = {machine.instance_id: machine.name for machine in self.machines.values()}
-        recent = (call for call in self.calls.after(answered) if service in (None, call.service))
-        found = calls_view(recent, by_instance, name, since)
+        found = calls_view(self.calls.after(answered), by_instance, name, since)
         return {"next": self.calls.answered, "calls": found}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from vpclab.eks import Eks
 from vpclab.lab.hypervisor import Hypervisor
 from vpclab.lab.state import LabError, known_names
 from vpclab.lab.view import instance_view
 from vpclab.node import NodeNotReadyError
-from vpclab.region import ApiError, Instance, InstanceState, Region
+from vpclab.region import ApiError, Instance, InstanceState, Region, Subnet
+from vpclab.region.study import CLUSTER, NODE_GROUP
 
 LOOK_EVERY = 0.05
 PATIENCE = 120.0
@@ -67,15 +69,75 @@ async def until_settled(
                 await asyncio.sleep(LOOK_EVERY)
             hypervisor.look()
             await hypervisor.settled((instance_id,))
-            machine = hypervisor.of(instance_id)
-            if machine is not None:
-                await machine.wait_ready()
+            if hypervisor.of(instance_id) is not None:
+                await hypervisor.wait_ready(instance_id)
     except NodeNotReadyError as error:
         raise LabError(str(error)) from error
     except TimeoutError:
         name = hypervisor.names.get(instance_id, instance_id)
         why = hypervisor.failures.get(name, "the lab's daemon.log may say why")
         raise LabError(f"{name} is not {state.value} after {PATIENCE:.0f} s: {why}") from None
+
+
+async def add_node(
+    eks: Eks,
+    hypervisor: Hypervisor,
+    subnets: Sequence[Subnet],
+    wanted: tuple[str | None, str | None],
+    changed: Callable[[], None],
+) -> dict[str, Any]:
+    """One node more, ready: of the node group, or of nobody's where a type or a zone is asked for.
+
+    Args:
+        eks: the lab's.
+        hypervisor: the lab's.
+        subnets: where nodes may be.
+        wanted: an instance type and a zone, each if it matters.
+        changed: tells the lab that the region is different.
+
+    Raises:
+        LabError: AWS refuses, or it took too long.
+    """
+    region, key = eks.region, (CLUSTER, NODE_GROUP)
+    instance_type, zone = wanted
+    try:
+        if instance_type is None and zone is None:
+            before = {one.id for one in eks.nodes_of(key)}
+            desired = eks.nodegroup(*key).scaling.desired + 1
+            eks.update_nodegroup_config(*key, scaling={"desiredSize": desired})
+            changed()
+            made = await _next_node(eks, before)
+        else:
+            chosen = [one for one in subnets if zone is None or one.zone[-1] == zone[-1:]]
+            if not chosen:
+                raise known_names("zone", zone or "", [one.zone for one in subnets])
+            group = eks.nodegroup(*key)
+            made = region.run_instance(
+                instance_type or group.instance_types[0],
+                chosen[0].id,
+                groups=group.group_ids,
+                name=f"{CLUSTER}-self-managed-Node",
+                tags={f"kubernetes.io/cluster/{CLUSTER}": "owned"},
+            ).id
+            changed()
+    except ApiError as error:
+        raise LabError(f"AWS refuses: {error}") from None
+    await until_settled(region, hypervisor, made, InstanceState.RUNNING)
+    return instance_view(region, hypervisor.names[made], made)
+
+
+async def _next_node(eks: Eks, before: Collection[str]) -> str:
+    key = (CLUSTER, NODE_GROUP)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not (fresh := [one.id for one in eks.nodes_of(key) if one.id not in before]):
+                issues = eks.nodegroup(*key).issues
+                if issues:
+                    raise LabError("; ".join(one.message for one in issues))
+                await asyncio.sleep(LOOK_EVERY)
+    except TimeoutError:
+        raise LabError(f"the node group launched no instance in {PATIENCE:.0f} s") from None
+    return fresh[0]
 
 
 def instance_named(hypervisor: Hypervisor, name: str) -> str:

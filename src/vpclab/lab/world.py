@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 
+from vpclab.eks import Eks
+from vpclab.lab.cluster import begin_cluster
 from vpclab.lab.delays import NO_DELAYS, REAL_DELAYS, REAL_LATENCY
 from vpclab.lab.layout import add_networks, fill, welcome_neighbours
 from vpclab.lab.settings import PATHS, LabSettings
-from vpclab.region import Region, Study, launch_bastion, launch_node, study_region
+from vpclab.lab.state import LabError
+from vpclab.region import Region, Study, launch_bastion, study_region
 from vpclab.region.paths import Paths, Plain, launch_plain, launch_private_node, paths_region
+from vpclab.region.study import CLUSTER, NODE_GROUP
 
 
 def make_region(settings: LabSettings) -> tuple[Region, Study, Paths | None]:
@@ -30,10 +34,18 @@ def make_region(settings: LabSettings) -> tuple[Region, Study, Paths | None]:
     return region, study, paths
 
 
-def launch(region: Region, study: Study, paths: Paths | None, settings: LabSettings) -> Plain | None:
-    """The bastion and the nodes, and the plain instances of the topology of every path. Raises LabError."""
+def launch(eks: Eks, study: Study, paths: Paths | None, settings: LabSettings) -> Plain | None:
+    """The bastion, the cluster with its nodes, and the plain instances of the topology of every path.
+
+    Raises LabError: it can't be as the settings ask for.
+    """
+    region = eks.region
     first = [launch_bastion(region, study)]
-    first += [launch_node(region, study, n, settings.instance_type) for n in range(settings.nodes)]
+    begin_cluster(eks, study, settings)
+    first += eks.nodes_of((CLUSTER, NODE_GROUP))
+    if len(first) <= settings.nodes:
+        issues = eks.nodegroup(CLUSTER, NODE_GROUP).issues
+        raise LabError("the nodes can't be launched: " + "; ".join(one.message for one in issues))
     if paths is not None:
         for n in range(settings.private_nodes):
             first.append(launch_private_node(region, paths, n, settings.instance_type))

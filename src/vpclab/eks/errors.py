@@ -1,0 +1,40 @@
+"""EKS's refusals, with its error types and its wording where that is known from its clients' logs and issue threads."""
+
+from __future__ import annotations
+
+from vpclab.region.values import ApiError
+
+
+def not_found(message: str, **fields: str) -> ApiError:
+    """There is no such thing."""
+    return ApiError("ResourceNotFoundException", message, 404, fields=fields)
+
+
+def in_use(message: str, **fields: str) -> ApiError:
+    """It is there already, or something else needs it, or it is changing."""
+    return ApiError("ResourceInUseException", message, 409, fields=fields)
+
+
+def invalid(message: str, **fields: str) -> ApiError:
+    """A parameter that does not do."""
+    return ApiError("InvalidParameterException", message, 400, fields=fields)
+
+
+def bad_request(message: str, **fields: str) -> ApiError:
+    """The request does not fit the state that things are in."""
+    return ApiError("InvalidRequestException", message, 400, fields=fields)
+
+
+def no_cluster(name: str) -> ApiError:
+    """No such cluster."""
+    return not_found(f"No cluster found for name: {name}.", clusterName=name)
+
+
+def no_nodegroup(cluster: str, name: str) -> ApiError:
+    """No such node group."""
+    return not_found(f"No node group found for name: {name}.", clusterName=cluster, nodegroupName=name)
+
+
+def no_addon(cluster: str, name: str) -> ApiError:
+    """The cluster has no such add-on."""
+    return not_found(f"No addon: {name} found in cluster: {cluster}", clusterName=cluster, addonName=name)

@@ -1,0 +1,172 @@
+"""The cluster that a lab begins with, and whoever does in the lab what EKS asks for: drains nodes, rolls add-ons out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from vpclab.eks import Eks, EksDelays, Issue, Rollout, Scaling, environment_of
+from vpclab.eks.schemas import vpc_cni_variables
+from vpclab.lab.hypervisor import Hypervisor
+from vpclab.lab.kinds import Changes
+from vpclab.lab.settings import LabSettings
+from vpclab.lab.state import LabError
+from vpclab.node import Machine
+from vpclab.region import Study
+from vpclab.region.study import CLUSTER, NODE_GROUP, NODE_NAME, NODE_ROLE
+
+log = logging.getLogger(__name__)
+KUBERNETES = "1.29"
+"""The study's."""
+MOST_NODES = 20
+VPC_CNI = "vpc-cni"
+ADDONS = (VPC_CNI, "kube-proxy", "coredns")
+REAL_DELAYS = EksDelays(cluster=(4.0, 8.0), nodegroup=(1.0, 2.0), addon=(1.0, 2.0), replace=(3.0, 6.0))
+"""Minutes in life (a cluster takes ten, a node group two): seconds here, so that a person sees the states and goes on."""
+CREATOR = "arn:aws:iam::{account}:user/admin"
+
+
+def begin_cluster(eks: Eks, study: Study, settings: LabSettings) -> None:
+    """The study's cluster with its node group, whose nodes are launched, and its add-ons: all at once, whatever the delays."""
+    region = eks.region
+    role = f"arn:aws:iam::{region.account}:role/{{}}"
+    subnets = [subnet.id for subnet in study.public]
+    eks.create_cluster(
+        CLUSTER,
+        role.format(f"{CLUSTER}-ServiceRole"),
+        [*subnets, *(subnet.id for subnet in study.private)],
+        creator=CREATOR.format(account=region.account),
+        version=KUBERNETES,
+        tags={"Name": CLUSTER},
+    )
+    eks.name_nodes(CLUSTER, NODE_GROUP, NODE_NAME)
+    eks.create_nodegroup(
+        CLUSTER,
+        NODE_GROUP,
+        role.format(NODE_ROLE),
+        subnets,
+        scaling=Scaling(1, max(MOST_NODES, settings.nodes), settings.nodes),
+        instance_types=(settings.instance_type,),
+        group_ids=(study.node_group,),
+        labels={"eks.amazonaws.com/nodegroup": NODE_GROUP},
+        tags={"Name": NODE_GROUP},
+    )
+    configured, _ = split_environment(settings.env)
+    for name in ADDONS:
+        given = json.dumps({"env": configured}) if configured and name == VPC_CNI else ""
+        eks.create_addon(CLUSTER, name, configuration=given)
+    if settings.real_delays:
+        eks.delays = REAL_DELAYS
+
+
+def split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Variables that the add-on's configuration may name, and others, which only a lab's nodes get."""
+    known = vpc_cni_variables()
+    configured = {key: value for key, value in env.items() if key in known}
+    return configured, {key: value for key, value in env.items() if key not in known}
+
+
+class Attendant:
+    """Carries EKS's wishes out, each by a task of its own. Used from the lab's loop."""
+
+    def __init__(self, eks: Eks, hypervisor: Hypervisor, changed: Callable[[], None]) -> None:
+        """`changed` wakes the lab's loop, which looks again."""
+        self._eks = eks
+        self._hypervisor = hypervisor
+        self._changed = changed
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._by_hand: dict[str, dict[str, str | None]] = {}
+        eks.attend(hypervisor.is_ready)
+
+    def look(self) -> None:
+        """Begin what is asked for and not under way."""
+        self._eks.look()
+        for instance_id in tuple(self._eks.leaving):
+            self._do(f"drain {instance_id}", lambda one=instance_id: self._drain(one))  # type: ignore[misc]
+        for rollout in tuple(self._eks.rollouts.values()):
+            self._do(f"roll {rollout.addon} out", lambda one=rollout: self._roll_out(one))  # type: ignore[misc]
+
+    def changed_by_hand(self, changes: Changes, machines: Sequence[Machine]) -> None:
+        """Somebody gave these nodes' agents other variables than the add-on does."""
+        for machine in machines:
+            held = self._by_hand.setdefault(machine.instance_id, {})
+            held.update(changes)
+
+    async def close(self) -> None:
+        """Stop."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _do(self, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if what in self._tasks:
+            return
+
+        async def run() -> None:
+            try:
+                await work()
+            except Exception:
+                log.exception("could not %s", what)
+            finally:
+                del self._tasks[what]
+                self._changed()
+
+        self._tasks[what] = asyncio.get_running_loop().create_task(run())
+
+    async def _drain(self, instance_id: str) -> None:
+        machine = self._hypervisor.of(instance_id)
+        problem = ""
+        if machine is not None:
+            try:
+                await self._hypervisor.kind.drain(machine)
+            except LabError as error:
+                problem = str(error)
+        self._eks.drained(instance_id, problem)
+
+    async def _roll_out(self, rollout: Rollout) -> None:
+        issue: Issue | None = None
+        try:
+            if rollout.addon == VPC_CNI:
+                issue = await self._configure(rollout)
+        except LabError as error:
+            issue = Issue("InsufficientNumberOfReplicas", str(error))
+        except Exception as error:
+            issue = Issue("InternalFailure", repr(error))
+            raise
+        finally:
+            self._eks.rolled_out(rollout, issue)
+
+    async def _configure(self, rollout: Rollout) -> Issue | None:
+        environment = environment_of(rollout.values)
+        machines = tuple(self._hypervisor.machines.values())
+        clashes = {
+            machine.instance_id: clash
+            for machine in machines
+            if (clash := self._clash(machine.instance_id, environment))
+        }
+        if clashes and rollout.resolve == "NONE":
+            told = "; ".join(
+                f"{self._hypervisor.names[one]}: {', '.join(sorted(names))}" for one, names in clashes.items()
+            )
+            return Issue(
+                "ConfigurationConflict",
+                "Conflicts found when trying to apply. Will not continue due to resolve conflicts mode. "
+                f"Changed by hand: {told}",
+                tuple(clashes),
+            )
+        if rollout.resolve == "OVERWRITE":
+            for machine in machines:
+                clash = clashes.get(machine.instance_id, set())
+                if clash:
+                    back = {name: environment[name] for name in clash}
+                    await self._hypervisor.kind.override(back, [machine])
+                    self._by_hand[machine.instance_id].update(back)
+        await self._hypervisor.kind.configure(environment, machines)
+        return None
+
+    def _clash(self, instance_id: str, environment: Mapping[str, str]) -> set[str]:
+        by_hand = self._by_hand.get(instance_id, {})
+        return {name for name in by_hand if name in environment and by_hand[name] != environment[name]}
