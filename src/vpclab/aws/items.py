@@ -168,7 +168,8 @@ def rule(region: Region, group: SecurityGroup, direction: Direction, value: Secu
     """One of the rules that Authorize… and Revoke… answer with."""
     referenced = {"GroupId": value.group_id, "UserId": region.account} if value.group_id else None
     return {
-        "SecurityGroupRuleId": derived_id("sgr", group.id, direction, value),
+        "SecurityGroupRuleId": value.id,
+        "SecurityGroupRuleArn": arn(region, "security-group-rule", value.id),
         "GroupId": group.id,
         "GroupOwnerId": region.account,
         "IsEgress": direction == "egress",
@@ -178,6 +179,8 @@ def rule(region: Region, group: SecurityGroup, direction: Direction, value: Secu
         "CidrIpv4": value.cidr if isinstance(value.cidr, IPv4Network) else None,
         "CidrIpv6": value.cidr if isinstance(value.cidr, IPv6Network) else None,
         "ReferencedGroupInfo": referenced,
+        "Description": value.description or None,
+        "Tags": tag_set(value.tags),
     }
 
 
@@ -371,9 +374,11 @@ def _permissions(region: Region, rules: Iterable[SecurityGroupRule]) -> list[Ite
             },
         )
         if isinstance(one.cidr, IPv6Network):
-            permission["Ipv6Ranges"].append({"CidrIpv6": one.cidr})
+            permission["Ipv6Ranges"].append({"CidrIpv6": one.cidr, "Description": one.description or None})
         elif one.cidr is not None:
-            permission["IpRanges"].append({"CidrIp": one.cidr})
+            permission["IpRanges"].append({"CidrIp": one.cidr, "Description": one.description or None})
         else:
-            permission["UserIdGroupPairs"].append({"GroupId": one.group_id, "UserId": region.account})
+            permission["UserIdGroupPairs"].append(
+                {"GroupId": one.group_id, "UserId": region.account, "Description": one.description or None}
+            )
     return list(merged.values())

@@ -16,7 +16,7 @@ FOLLOW_EVERY = 0.3
 
 @main.group()
 def fault() -> None:
-    """Make EC2 and IMDS slow, late, refusing; change things behind an agent's back."""
+    """Make AWS's API and IMDS slow, late, refusing; change things behind an agent's back."""
 
 
 @fault.command("add")
@@ -31,6 +31,7 @@ def fault_add(name: str, faults: tuple[str, ...]) -> None:
     latency:AssignPrivateIpAddresses=1        this call does
     error:CreateTags=InternalError,count=3    its next three calls fail
     error:*=InternalError,rate=0.3            each call fails with this probability
+    error:eks:DescribeCluster=ServerException,count=1   another service's calls have its name before them
     throttle=on | throttle=off                the account's rate limits
     bucket:CreateNetworkInterface=2/0.5       its limit: calls at once / more a second
     imds=20                                   IMDS lags behind EC2
@@ -96,18 +97,30 @@ def fault_behind(name: str, output: str, **asked: Any) -> None:
 @click.option(
     "--since", metavar="SECONDS", type=click.FloatRange(0), help="Of the last so many seconds only."
 )
+@click.option("--service", help="Of this service only, like ec2, eks, sts.")
 @click.option("--count", "counted", is_flag=True, help="How often each call ended with each code.")
 @click.option("--follow", is_flag=True, help="Go on as they come, until interrupted.")
 @plain_errors
 def calls(
-    name: str, output: str, node: str | None, since: float | None, *, counted: bool, follow: bool
+    name: str,
+    output: str,
+    node: str | None,
+    since: float | None,
+    service: str | None,
+    *,
+    counted: bool,
+    follow: bool,
 ) -> None:
-    """Show the EC2 calls: who, what, when, how long, what came of it."""
+    """Show the calls of AWS's API: who, what, when, how long, what came of it."""
     from vpclab.lab.show import call_line, calls_text, counts_text  # noqa: PLC0415
 
     if counted and follow:
         raise LabError("--count is of what was, --follow of what comes: give one of them")
-    asked: dict[str, Any] = {"node": node, "since": None if since is None else time.time() - since}
+    asked: dict[str, Any] = {
+        "node": node,
+        "service": service,
+        "since": None if since is None else time.time() - since,
+    }
     found = ask(name, "calls-since", after=0, **asked)
     if counted:
         show(_counted(found["calls"]), output, counts_text)
@@ -123,8 +136,10 @@ def calls(
 
 
 def _counted(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from vpclab.lab.show import call_name  # noqa: PLC0415
+
     counts: dict[tuple[str, str], int] = {}
     for one in found:
-        key = (one["action"], one["code"])
+        key = (call_name(one), one["code"])
         counts[key] = counts.get(key, 0) + 1
     return [{"action": a, "code": code, "count": n} for (a, code), n in sorted(counts.items())]

@@ -88,6 +88,14 @@ from vpclab.lab.state import LabError, labs, running
     show_default=True,
     help="With --topology paths: nodes in private subnets, after the others.",
 )
+@click.option(
+    "--api-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default="a free one",
+    help="Where AWS's API answers on 127.0.0.1 of this machine.",
+)
+@click.option("--strict-auth", is_flag=True, help="AWS's API verifies signatures; else any key will do.")
 @plain_errors
 def up(*, delays: str, **asked: Any) -> None:
     """Bring a lab up: a VPC, a bastion, nodes with the agent."""
@@ -103,6 +111,10 @@ def up(*, delays: str, **asked: Any) -> None:
     with signals_are_exits():
         start(settings, click.echo)
     name = settings.name
+    variables = "" if name == "lab" else f" --name {name}"
+    click.echo(
+        f'AWS\'s API is at {ask(name, "environment")["AWS_ENDPOINT_URL"]}: eval "$(vpc-lab env-vars{variables})"'
+    )
     click.echo(f"lab {name} is ready: vpc-lab status, vpc-lab pod add web, vpc-lab shell, vpc-lab down")
 
 
@@ -150,6 +162,17 @@ def balance(name: str, output: str, port: int, node_port: int, nodes: tuple[str,
         output,
         lambda d: f"{d['address']}:{d['port']} leads to port {d['nodePort']} of {', '.join(d['nodes'])}",
     )
+
+
+@main.command("env-vars")
+@NAME
+@OUTPUT
+@plain_errors
+def env_vars(name: str, output: str) -> None:
+    """Print what makes aws, boto3 and eksctl on this machine work on the lab: eval "$(vpc-lab env-vars)"."""
+    from vpclab.lab.api_access import as_exports  # noqa: PLC0415
+
+    show(ask(name, "environment"), output, as_exports)
 
 
 @main.command("exec", context_settings={"ignore_unknown_options": True})

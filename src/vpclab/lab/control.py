@@ -67,7 +67,7 @@ async def _spoofed(lab: Lab, _: dict[str, Any]) -> Any:
 
 async def _calls(lab: Lab, _: dict[str, Any]) -> Any:
     return [
-        {"at": c.at, "source": c.source, "instanceId": c.instance_id, "action": c.action, "code": c.code,
+        {"at": c.at, "source": c.source, "instanceId": c.instance_id, "service": c.service, "action": c.action, "code": c.code,
          "seconds": c.seconds}
         for c in lab.calls.calls()
     ]  # fmt: skip
@@ -108,7 +108,7 @@ async def _ping(lab: Lab, p: dict[str, Any]) -> Any:
 
 
 async def _calls_since(lab: Lab, p: dict[str, Any]) -> Any:
-    return lab.calls_since(int(p["after"]), p.get("node"), p.get("since"))
+    return lab.calls_since(int(p["after"]), p.get("node"), p.get("since"), p.get("service"))
 
 
 async def _balance(lab: Lab, p: dict[str, Any]) -> Any:
@@ -143,8 +143,13 @@ async def _delete_available(lab: Lab, p: dict[str, Any]) -> Any:
     return {"deleted": lab.delete_available(p["eni"])}
 
 
+async def _environment(lab: Lab, _: dict[str, Any]) -> Any:
+    return lab.environment()
+
+
 HANDLERS: dict[str, Handler] = {
     "status": _status,
+    "environment": _environment,
     "pods": _pods,
     "pod-add": _pod_add,
     "pod-del": _pod_del,

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def main() -> None:
     """`python -m vpclab.lab.daemon SETTINGS-AS-JSON`; progress and the outcome go to standard output, a line each."""
     settings = LabSettings.from_json(sys.argv[1])
     state = LabState(settings.name)
+    api = _api_socket(settings.api_port)
     syscalls.unshare(
         syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS
     )
@@ -50,14 +52,23 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-    asyncio.run(_run(settings, state.directory, state.control))
+    asyncio.run(_run(settings, api, state.directory, state.control))
 
 
-async def _run(settings: LabSettings, directory: Path, control: Path) -> None:
+def _api_socket(port: int) -> socket.socket:
+    """Where the machine itself reaches AWS's API: made before the daemon leaves the machine's network, it stays there."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        _tell(error=f"--api-port {port} cannot be had on 127.0.0.1: {error.strerror}")
+        sys.exit(1)
+
+
+async def _run(settings: LabSettings, api: socket.socket, directory: Path, control: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    lab = Lab(settings, directory)
+    lab = Lab(settings, directory, api)
     starting = asyncio.create_task(lab.up(lambda text: _tell(progress=text)))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
@@ -14,6 +15,7 @@ from vpclab.aws import CallLog, Endpoint, Serving, cloud_of, imds_app, serve
 from vpclab.eks import Eks
 from vpclab.fabric import AWS_API, IMDS, Fabric, Place
 from vpclab.fabric.paths import Ends, witnessed
+from vpclab.lab.api_access import client_environment
 from vpclab.lab.behind import behind
 from vpclab.lab.bulk import in_parallel, report
 from vpclab.lab.cluster import Attendant, split_environment
@@ -37,7 +39,7 @@ Progress = Callable[[str], None]
 class Lab:
     """Everything that runs. One owner: the daemon's loop."""
 
-    def __init__(self, settings: LabSettings, directory: Path) -> None:
+    def __init__(self, settings: LabSettings, directory: Path, api: socket.socket) -> None:
         self.settings = settings
         self.region, self.study, self.paths = make_region(settings)
         self.cloud = cloud_of(self.region)
@@ -46,6 +48,9 @@ class Lab:
         self.calls = CallLog()
         self._ends: Ends | None = None
         self._stir = asyncio.Event()
+        self._api_socket = api
+        self.api_url = "http://{}:{}".format(*api.getsockname())
+        """Of AWS's API, from the machine itself."""
         self._servers: list[Serving] = []
         self._follower: asyncio.Task[None] | None = None
         self.pods = LabPods(lambda: self.nodes)
@@ -118,8 +123,14 @@ class Lab:
 
     async def _serve(self) -> None:
         api = Endpoint(
-            self.cloud, time.time, instance_of=self._instance_of, log=self.calls, on_change=self._stir.set
+            self.cloud,
+            time.time,
+            instance_of=self._instance_of,
+            log=self.calls,
+            on_change=self._stir.set,
+            strict_auth=self.settings.strict_auth,
         )
+        self._servers.append(await serve(api, self._api_socket))
         imds = imds_app(self.region, time.time, self._instance_of)
         places = self.fabric.places
         for place, address, app in ((places["router"], IMDS, imds), (places["internet"], AWS_API, api)):
@@ -143,13 +154,8 @@ class Lab:
 
     def _instance_of(self, client: str) -> str | None:
         """Whose a private or public address is."""
-        address = IPv4Address(client)
-        for eni in self.region.enis.values():
-            if eni.attachment is not None and (
-                eni.public_ip == address or any(address in n for n in eni.networks)
-            ):
-                return eni.attachment.instance_id
-        return None
+        eni = self.region.eni_at(IPv4Address(client))
+        return None if eni is None or eni.attachment is None else eni.attachment.instance_id
 
     # --- what one asks of it ----------------------------------------------------------------------------------
 
@@ -178,8 +184,16 @@ class Lab:
 
     def status(self) -> dict[str, Any]:
         """Everything, from EC2's view."""
-        return lab_view(
+        view = lab_view(
             self.settings.name, self.region, self.machines.values(), self.hypervisor.names, self.calls
+        )
+        return view | {"api": self.api_url}
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which AWS's clients on the machine itself work on this lab."""
+        admin = self.cloud.keys.admin
+        return client_environment(
+            self.api_url, self.region.name, self.region.account, key_id=admin.id, secret=admin.secret
         )
 
     def way_in(self, name: str) -> dict[str, int]:
@@ -291,10 +305,13 @@ class Lab:
         self._stir.set()
         return True
 
-    def calls_since(self, answered: int, name: str | None, since: float | None) -> dict[str, Any]:
-        """EC2 calls after so many, of one machine and from one moment on if given. Raises LabError."""
+    def calls_since(
+        self, answered: int, name: str | None, since: float | None, service: str | None = None
+    ) -> dict[str, Any]:
+        """AWS calls after so many, of one machine, one service and from one moment on if given. Raises LabError."""
         if name is not None and name not in self.machines:
             raise known_names("machine", name, self.machines)
         by_instance = {machine.instance_id: machine.name for machine in self.machines.values()}
-        found = calls_view(self.calls.after(answered), by_instance, name, since)
+        recent = (call for call in self.calls.after(answered) if service in (None, call.service))
+        found = calls_view(recent, by_instance, name, since)
         return {"next": self.calls.answered, "calls": found}

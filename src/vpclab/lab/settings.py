@@ -40,6 +40,10 @@ class LabSettings:
     subnet_tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the further subnets."""
     topology: str = STUDY
+    api_port: int = 0
+    """On the machine's loopback, where AWS's API answers; 0: a free one."""
+    strict_auth: bool = False
+    """Whether the API verifies signatures against the lab's keys; else any key will do."""
     private_nodes: int = 0
     """Nodes in private subnets, behind the NAT gateway, beside the others: with the topology of every path only."""
 

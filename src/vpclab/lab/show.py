@@ -33,7 +33,7 @@ def status_text(status: dict[str, Any]) -> str:
     """The whole lab."""
     machines = status["machines"]
     parts = [
-        f"lab {status['name']}: {status['region']}, VPC {status['vpc']}",
+        f"lab {status['name']}: {status['region']}, VPC {status['vpc']}, AWS's API at {status['api']}",
         table(
             ("SUBNET", "ZONE", "CIDR", "FREE"),
             [(s["id"], s["zone"], s["cidr"], s["free"]) for s in status["subnets"]],
@@ -128,13 +128,18 @@ def faults_text(faults: Sequence[dict[str, Any]]) -> str:
 
 
 def call_line(call: dict[str, Any]) -> str:
-    """One EC2 call."""
+    """One call of AWS's API."""
     at = dt.datetime.fromtimestamp(call["at"], dt.UTC).strftime("%H:%M:%S.%f")[:-3]
-    return f"{at}  {call['who']:<15}  {_milliseconds(call['seconds']):>8}  {call['action']}  {call['code'] or 'ok'}"
+    return f"{at}  {call['who']:<15}  {_milliseconds(call['seconds']):>8}  {call_name(call)}  {call['code'] or 'ok'}"
+
+
+def call_name(call: dict[str, Any]) -> str:
+    """A call as faults name it: EC2's by its action, others' with their service before it."""
+    return call["action"] if call["service"] in ("", "ec2") else f"{call['service']}:{call['action']}"
 
 
 def calls_text(calls: Sequence[dict[str, Any]]) -> str:
-    """EC2 calls, oldest first."""
+    """AWS calls, oldest first."""
     return "\n".join(map(call_line, calls)) or "no calls"
 
 

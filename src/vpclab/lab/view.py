@@ -68,11 +68,12 @@ def lab_view(
 def calls_view(
     calls: Iterable[Call], names: Mapping[str, str], who: str | None, since: float | None
 ) -> list[dict[str, Any]]:
-    """EC2 calls, oldest first: only this machine's, only those from a moment on, if given. `names` are by instance."""
+    """AWS calls, oldest first: only this machine's, only those from a moment on, if given. `names` are by instance."""
     found = [
         {
             "at": call.at,
             "who": names.get(call.instance_id or "", call.source),
+            "service": call.service,
             "action": call.action,
             "code": call.code,
             "seconds": call.seconds,

@@ -20,6 +20,7 @@ _NOUNS = {
     "vpn": ("InvalidVpnConnectionID.NotFound", "vpnConnection"),
     "eipalloc": ("InvalidAllocationID.NotFound", "allocation"),
     "eipassoc": ("InvalidAssociationID.NotFound", "association"),
+    "sgr": ("InvalidSecurityGroupRuleId.NotFound", "security group rule"),
     "eni-attach": ("InvalidAttachmentID.NotFound", "attachment"),
 }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from vpclab.region.errors import invalid
-from vpclab.region.values import Tags
+from vpclab.region.values import ApiError, Tags
 
 
 class Described(Protocol):
@@ -64,6 +64,21 @@ def paged(
             return Page(tuple(page), _token(ordinals[page[-1].id]))
         page.append(item)
     return Page(tuple(page))
+
+
+def page_token(place: int) -> str:
+    """The token that asks for what comes from this place on."""
+    return _token(place)
+
+
+def page_start(token: str | None, refusal: Callable[[str], ApiError]) -> int:
+    """The place that a token asks for. Raises what `refusal` makes of one that no page gave."""
+    if token is None:
+        return 0
+    try:
+        return _place(token)
+    except ApiError:
+        raise refusal(token) from None
 
 
 def _tag_reader(name: str) -> Reader[Described] | None:

@@ -185,6 +185,9 @@ class Region:
         self.revoke_ingress = groups.revoke_ingress
         self.revoke_egress = groups.revoke_egress
         self.security_group = groups.get
+        self.security_group_rule = groups.rule
+        self.modify_security_group_rules = groups.modify_rules
+        self.describe_security_group_rules = groups.describe_rules
 
         self.create_network_interface = interfaces.create
         self.attach_network_interface = interfaces.attach
@@ -290,6 +293,16 @@ class Region:
     def eni_with(self, subnet_id: str, address: IPv4Address | IPv6Address) -> NetworkInterface | None:
         """The ENI that an address of a subnet is on, by itself or within a prefix."""
         return self._tables.holder(subnet_id, address)
+
+    def eni_at(self, address: IPv4Address) -> NetworkInterface | None:
+        """The ENI that has this address, public or private, by itself or within a prefix."""
+        eni = self.enis.get(self._tables.enis_by_public_ip.get(address, ""))
+        if eni is not None:
+            return eni
+        of_subnets = (
+            self._tables.holder(one.id, address) for one in self.subnets.values() if address in one.cidr
+        )
+        return next((found for found in of_subnets if found is not None), None)
 
     def instance_at(self, address: IPv4Address | IPv6Address) -> Instance | None:
         """The instance that has this address: as an ENI's primary, private or public; or any IPv6 one, its prefixes' too."""

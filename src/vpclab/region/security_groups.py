@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
@@ -12,8 +12,11 @@ from vpclab.region.tables import Tables
 from vpclab.region.values import NO_TAGS, ApiError, SecurityGroup, SecurityGroupRule, Tags, frozen
 
 Direction = Literal["ingress", "egress"]
+DIRECTIONS: tuple[Direction, Direction] = ("ingress", "egress")
 ALL_TRAFFIC = SecurityGroupRule(cidr=IPv4Network("0.0.0.0/0"))
 ALL_IPV6 = SecurityGroupRule(cidr=IPv6Network("::/0"))
+MAX_RULES = 60
+"""AWS's default quota of rules in one direction of a group, by kind of peer's address."""
 MAX_PER_ENI = 5
 """AWS's default quota of groups per network interface."""
 _PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": "-1"}
@@ -30,6 +33,10 @@ class SecurityGroups:
         """A group that lets everything out. Raises ApiError: InvalidVpcID.NotFound, InvalidGroup.Duplicate."""
         if vpc_id not in self._tables.vpcs:
             raise not_found(vpc_id, "vpc")
+        if name == "default":
+            raise invalid("Cannot use reserved security group name: default")
+        if name.lower().startswith("sg-"):
+            raise invalid(f"Invalid value '{name}' for groupName. Group names may not be in the format sg-*.")
         if self.named(vpc_id, name) is not None:
             raise ApiError(
                 "InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc_id}'"
@@ -76,6 +83,67 @@ class SecurityGroups:
         """Take rules back. Raises ApiError as `revoke_ingress`."""
         return self._revoke(group_id, "egress", rules)
 
+    def rule(self, rule_id: str) -> tuple[SecurityGroup, Direction, SecurityGroupRule]:
+        """A rule by id, with its group and direction. Raises ApiError: InvalidSecurityGroupRuleId.NotFound."""
+        group = self._tables.groups.get(self._tables.groups_by_rule.get(rule_id, ""))
+        if group is not None:
+            for direction in DIRECTIONS:
+                for rule in getattr(group, direction):
+                    if rule.id == rule_id:
+                        return group, direction, rule
+        raise not_found(rule_id, "sgr")
+
+    def modify_rules(self, group_id: str, changed: Mapping[str, SecurityGroupRule]) -> SecurityGroup:
+        """Replace rules, by id; each keeps its id and tags.
+
+        Raises ApiError: InvalidGroup.NotFound, InvalidSecurityGroupRuleId.NotFound, InvalidPermission.Duplicate,
+        InvalidParameterValue (a CIDR block becomes a group or the other family's).
+        """
+        group = self.get(group_id)
+        after = {"ingress": list(group.ingress), "egress": list(group.egress)}
+        for rule_id, wanted in changed.items():
+            owner, direction, before = self.rule(rule_id)
+            if owner.id != group_id:
+                raise not_found(rule_id, "sgr")
+            rule = replace(normal(wanted), id=before.id, tags=before.tags)
+            if _kind(rule) != _kind(before):
+                raise invalid(
+                    f"You may not change the type of source or destination of the rule '{rule_id}'."
+                )
+            self._known(rule)
+            rules = after[direction]
+            if any(other == rule and other.id != rule_id for other in rules):
+                raise _duplicate(rule)
+            rules[[one.id for one in rules].index(rule_id)] = rule
+        return self._tables.put_group(
+            replace(group, ingress=tuple(after["ingress"]), egress=tuple(after["egress"]))
+        )
+
+    def describe_rules(
+        self,
+        group_id: str,
+        direction: Direction,
+        descriptions: Mapping[str, str],
+        rules: Sequence[SecurityGroupRule],
+    ) -> SecurityGroup:
+        """Change descriptions: by rule id, and of those rules that are given with theirs.
+
+        Raises ApiError: InvalidGroup.NotFound, InvalidPermission.NotFound, InvalidSecurityGroupRuleId.NotFound.
+        """
+        group = self.get(group_id)
+        have: tuple[SecurityGroupRule, ...] = getattr(group, direction)
+        wanted = {rule: rule.description for rule in map(normal, rules)}
+        if wanted.keys() - set(have):
+            raise _no_permission()
+        for rule_id in descriptions:
+            if all(rule.id != rule_id for rule in have):
+                raise not_found(rule_id, "sgr")
+        done = tuple(
+            replace(rule, description=descriptions.get(rule.id, wanted.get(rule, rule.description)))
+            for rule in have
+        )
+        return self._put(group, direction, done)
+
     def get(self, group_id: str) -> SecurityGroup:
         """By id. Raises ApiError: InvalidGroup.NotFound."""
         try:
@@ -111,13 +179,15 @@ class SecurityGroups:
         group = self.get(group_id)
         have: tuple[SecurityGroupRule, ...] = getattr(group, direction)
         for rule in map(normal, rules):
-            if rule.group_id is not None:
-                self.get(rule.group_id)
+            self._known(rule)
             if rule in have:
-                raise ApiError(
-                    "InvalidPermission.Duplicate", f'the specified rule "{_spoken(rule)}" already exists'
-                )
+                raise _duplicate(rule)
             have += (rule,)
+            if sum(_kind(one) == _kind(rule) for one in have) > MAX_RULES:
+                raise ApiError(
+                    "RulesPerSecurityGroupLimitExceeded",
+                    "The maximum number of rules per security group has been reached.",
+                )
         return self._put(group, direction, have)
 
     def _revoke(
@@ -127,11 +197,13 @@ class SecurityGroups:
         have: tuple[SecurityGroupRule, ...] = getattr(group, direction)
         for rule in map(normal, rules):
             if rule not in have:
-                raise ApiError(
-                    "InvalidPermission.NotFound", "The specified rule does not exist in this security group."
-                )
+                raise _no_permission()
             have = tuple(other for other in have if other != rule)
         return self._put(group, direction, have)
+
+    def _known(self, rule: SecurityGroupRule) -> None:
+        if rule.group_id is not None:
+            self.get(rule.group_id)
 
     def _put(
         self, group: SecurityGroup, direction: Direction, rules: tuple[SecurityGroupRule, ...]
@@ -164,6 +236,18 @@ def normal(rule: SecurityGroupRule) -> SecurityGroupRule:
             f"Invalid value '{rule.protocol}' for IP protocol. The lab knows -1, tcp, udp, icmp and icmpv6."
         )
     return replace(rule, protocol=protocol, from_port=None, to_port=None)
+
+
+def _kind(rule: SecurityGroupRule) -> str:
+    return "group" if rule.cidr is None else f"IPv{rule.cidr.version}"
+
+
+def _duplicate(rule: SecurityGroupRule) -> ApiError:
+    return ApiError("InvalidPermission.Duplicate", f'the specified rule "{_spoken(rule)}" already exists')
+
+
+def _no_permission() -> ApiError:
+    return ApiError("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
 
 
 def _spoken(rule: SecurityGroupRule) -> str:

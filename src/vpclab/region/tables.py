@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
@@ -23,6 +24,7 @@ from vpclab.region.values import (
     NetworkInterface,
     Resource,
     SecurityGroup,
+    SecurityGroupRule,
     Subnet,
     Tags,
     Vpc,
@@ -38,6 +40,7 @@ Taggable = (
     | Subnet
     | InternetGateway
     | SecurityGroup
+    | SecurityGroupRule
     | Instance
     | NetworkInterface
     | RouteTable
@@ -75,6 +78,7 @@ class Tables:
         self.enis_by_attachment: dict[str, str] = {}
         self.enis_by_mac: dict[str, str] = {}
         self.enis_by_public_ip: dict[IPv4Address, str] = {}
+        self.groups_by_rule: dict[str, str] = {}
         self.elastic: dict[str, ElasticAddress] = {}
         self.holders: dict[tuple[str, IPv4Network | IPv6Network], str] = {}
         """By subnet and network: the ENI that an address or prefix is on."""
@@ -84,6 +88,7 @@ class Tables:
         """Creation order, which pages of a listing go by."""
         self.changes: dict[Change, None] = {}
         self._made = 0
+        self._rules_made = 0
 
     def new_id(self, prefix: str) -> str:
         """A fresh id, with its place in the creation order."""
@@ -156,14 +161,26 @@ class Tables:
         self.note(Resource.INTERNET_GATEWAY, identifier)
 
     def put_group(self, group: SecurityGroup) -> SecurityGroup:
-        """Add or replace."""
+        """Add or replace; a rule that is new gets its id."""
+        group = replace(
+            group,
+            ingress=self._with_ids(group.id, group.ingress),
+            egress=self._with_ids(group.id, group.egress),
+        )
+        before = self.groups.get(group.id)
+        for rule in () if before is None else (*before.ingress, *before.egress):
+            del self.groups_by_rule[rule.id]
+        for rule in (*group.ingress, *group.egress):
+            self.groups_by_rule[rule.id] = group.id
         self.groups[group.id] = group
         self.note(Resource.SECURITY_GROUP, group.id)
         return group
 
     def drop_group(self, identifier: str) -> None:
         """Remove."""
-        del self.groups[identifier]
+        group = self.groups.pop(identifier)
+        for rule in (*group.ingress, *group.egress):
+            del self.groups_by_rule[rule.id]
         self._forget(identifier)
         self.note(Resource.SECURITY_GROUP, identifier)
 
@@ -221,6 +238,9 @@ class Tables:
             if identifier in further:
                 of_others: Taggable = further[identifier]
                 return of_others
+        rule = self.rule(identifier)
+        if rule is not None:
+            return rule
         raise not_found(identifier)
 
     def put_tags(self, identifier: str, tags: Tags) -> None:
@@ -234,6 +254,15 @@ class Tables:
                 self.put_subnet(replace(subnet, tags=tags))
             case Vpc() as vpc:
                 self.put_vpc(replace(vpc, tags=tags))
+            case SecurityGroupRule() as rule:
+                tagged, group = replace(rule, tags=tags), self.groups[self.groups_by_rule[identifier]]
+                self.put_group(
+                    replace(
+                        group,
+                        ingress=tuple(tagged if one.id == rule.id else one for one in group.ingress),
+                        egress=tuple(tagged if one.id == rule.id else one for one in group.egress),
+                    )
+                )
             case SecurityGroup() as group:
                 self.put_group(replace(group, tags=tags))
             case InternetGateway() as gateway:
@@ -243,6 +272,12 @@ class Tables:
                     if identifier in further:
                         further[identifier] = replace(other, tags=tags)
                         self.note(kind, identifier)
+
+    def rule(self, identifier: str) -> SecurityGroupRule | None:
+        """A security group's rule."""
+        group = self.groups.get(self.groups_by_rule.get(identifier, ""))
+        of_group = () if group is None else (*group.ingress, *group.egress)
+        return next((rule for rule in of_group if rule.id == identifier), None)
 
     def holder(self, subnet_id: str, address: IPv4Address | IPv6Address) -> NetworkInterface | None:
         """The ENI that an address is on, by itself or within a prefix."""
@@ -263,6 +298,14 @@ class Tables:
             if one.eni_id == eni_id and one.private_ip in addresses:
                 self.elastic[one.id] = replace(one, association="", eni_id="", private_ip=None)
                 self.note(Resource.ELASTIC_IP, one.id)
+
+    def _with_ids(self, group_id: str, rules: tuple[SecurityGroupRule, ...]) -> tuple[SecurityGroupRule, ...]:
+        return tuple(rule if rule.id else replace(rule, id=self._rule_id(group_id)) for rule in rules)
+
+    def _rule_id(self, group_id: str) -> str:
+        """Not drawn: what a seed gives stays as it was before rules had ids."""
+        self._rules_made += 1
+        return f"sgr-0{hashlib.sha256(f'{group_id}/{self._rules_made}'.encode()).hexdigest()[:16]}"
 
     def _forget(self, identifier: str) -> None:
         self.ordinals.pop(identifier, None)

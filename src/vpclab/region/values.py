@@ -73,6 +73,10 @@ class SecurityGroupRule:
     to_port: int | None = None
     cidr: IPv4Network | IPv6Network | None = None
     group_id: str | None = None
+    description: str = field(default="", compare=False)
+    id: str = field(default="", compare=False)
+    """Given when it becomes a group's. Two rules that let the same through are the same rule to EC2."""
+    tags: Tags = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
