@@ -16,11 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.sim.manners import OURS, UNPACED
-
 from vpccni.ipam.limits import HOST_NETWORK_PODS
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import BlockKind
+from vpclab.plan.manners import OURS, UNPACED
 from vpclab.sim.kubelet import Kubelet
 from vpclab.sim.node import Setup
 from vpclab.sim.original import OriginalNode

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.sim.manners import OURS, UNPACED
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import BlockKind, Pod
+from vpclab.plan.manners import OURS, UNPACED
 from vpclab.sim.node import Setup
 from vpclab.sim.original import OriginalNode
 from vpclab.sim.world import World

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from tests.sim.manners import OURS
 from vpccni.aws.budget import SHARE, rate_of
 from vpccni.ipam.checkpoint import Given, encode_entry
 from vpccni.ipam.reasons import Reason
 from vpccni.ipam.targets import WarmTargets, shortage
 from vpccni.ipam.values import Assignment, BlockKind, EniId, Pod, SandboxKey
+from vpclab.plan.manners import OURS
 from vpclab.region.gate import Rate
 from vpclab.region.values import ApiError, AttachmentStatus, EniStatus, NetworkInterface
 from vpclab.sim.client import Undone, blocks_of

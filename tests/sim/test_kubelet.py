@@ -25,7 +25,12 @@ class Network:
 
 def kubelet(network: Network) -> tuple[Events, Kubelet, Waits, list[int]]:
     events, waits, changes = Events(0.0, lambda _: None), Waits(), list[int]()
-    return events, Kubelet(events, network, waits, seed=1, changed=changes.append), waits, changes
+    return (
+        events,
+        Kubelet(events, network, waits, seed=1, changed=lambda change, _: changes.append(change)),
+        waits,
+        changes,
+    )
 
 
 def test_a_sandbox_that_failed_is_deleted_and_another_is_tried_after_a_while() -> None:

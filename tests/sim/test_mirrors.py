@@ -9,7 +9,6 @@ from typing import TypeVar, cast
 
 import pytest
 
-from tests.sim.manners import OURS
 from vpccni.agent import carry_out, leaked_enis, loop, reconciler, startup
 from vpccni.aws import client as aws_client
 from vpccni.aws import eni_lifecycle
@@ -18,6 +17,7 @@ from vpccni.aws.port import Ec2Port
 from vpccni.aws.values import CreatedEni, DescribedEni, EniAttachment, NewEni
 from vpccni.ipam.actions import AttachEni
 from vpccni.ipam.values import BlockKind, EniId, SubnetId
+from vpclab.plan.manners import OURS
 from vpclab.region import Query, Wanted
 from vpclab.region.values import ApiError
 from vpclab.sim import client, eni_steps, leaked, looking, node, performing

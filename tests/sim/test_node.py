@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.sim.manners import OURS
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import BlockKind, Pod
+from vpclab.plan.manners import OURS
 from vpclab.sim.node import PATIENCE, Setup, SimNode
 from vpclab.sim.original import OriginalNode
 from vpclab.sim.trace import about, placed, poisson

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from functools import wraps
+from importlib.metadata import entry_points
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -29,11 +30,54 @@ TROUBLE = 2
 """Exit status when the command could not do its work; 1 is an answer."""
 
 
+PLUGINS = "vpc_cni.commands"
+"""The entry-point group by which other packages add commands, as the lab's adds `plan`."""
+ELSEWHERE = {
+    "plan": "simulates a region, which comes with the lab's package: install vpc-cni[lab] where you plan; "
+    "the image that runs on nodes has no lab"
+}
+"""Commands that are another package's, and what to say where that is not installed."""
+
+
 class _TroubleError(click.ClickException):
     exit_code = TROUBLE
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class WithPlugins(click.Group):
+    """Commands of this package, and those that others add; theirs are loaded when they are asked for."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Raises click.ClickException for a command whose package is not there."""
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            return found
+        for entry in entry_points(group=PLUGINS, name=cmd_name):
+            try:
+                loaded = entry.load()
+            except ModuleNotFoundError as error:
+                what = ELSEWHERE.get(cmd_name, "comes with another package")
+                raise _TroubleError(f"vpc-cni {cmd_name} {what} (there is no {error.name})") from None
+            if isinstance(loaded, click.Command):
+                return loaded
+        if cmd_name in ELSEWHERE:
+            raise _TroubleError(f"vpc-cni {cmd_name} {ELSEWHERE[cmd_name]}")
+        return None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Those that can be loaded; whoever asks for help wants no trouble with the others."""
+        return sorted({*super().list_commands(ctx), *filter(_loads, entry_points(group=PLUGINS).names)})
+
+
+def _loads(name: str) -> bool:
+    try:
+        return any(
+            isinstance(entry.load(), click.Command) for entry in entry_points(group=PLUGINS, name=name)
+        )
+    except ModuleNotFoundError:
+        return False
+
+
+@click.group(cls=WithPlugins, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Look at this node's pod network: what it has and wants, what is wrong with it, which way packets go."""
 

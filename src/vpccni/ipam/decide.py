@@ -33,6 +33,7 @@ from vpccni.ipam.shrinking import SURPLUS_LASTS, Shrinking
 from vpccni.ipam.state import NodeState
 from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets, shortage
 from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId, Interface, Pod, SandboxKey
+from vpccni.ipam.warmth import Warmth
 
 REFUSED_FOR_SURE = frozenset({Reason.THROTTLED, Reason.NOT_AUTHORISED})
 """EC2 said no before it did anything."""
@@ -68,15 +69,17 @@ class Ipam:
         placement: Placement | None = None,
         card: int = 0,
         surplus_lasts: float = SURPLUS_LASTS,
+        warmth: Warmth | None = None,
     ) -> None:
         """`kind` is the active mode; `seed` differs from node to node; new ENIs go to the primary's subnet by default.
 
-        What was too much for `surplus_lasts` seconds is given back.
+        What was too much for `surplus_lasts` seconds is given back. With `warmth` the targets are not fixed.
         """
         self.pool = Pool(cooldown)
         self.state = NodeState(
             limits, targets, kind, self.pool, Pauses(seed), placement or Placement(seed=seed), card=card
         )
+        self.warmth = warmth
         self._shrinking = Shrinking(self.state, surplus_lasts)
         self._changed_at: dict[EniId, float] = {}
         self.moved: list[Assignment] = []
@@ -159,6 +162,8 @@ class Ipam:
         self.pool.advance(now)
         if not self.state.provisioning:
             return ()
+        if self.warmth is not None:
+            self.state.targets = self.warmth.targets(self.state, now, waiting)
         actions = self._begin(self._shrinking.again(now))
         self._stop_falling_back(waiting)
         held_still = self.state.no_growth is not None

@@ -10,7 +10,15 @@ from vpclab.region import readers
 from vpclab.region.errors import contradiction, invalid, not_found
 from vpclab.region.filters import Described, Filters, Page, Reader, matching, paged
 from vpclab.region.tables import Tables
-from vpclab.region.values import Instance, InternetGateway, NetworkInterface, SecurityGroup, Subnet, Vpc
+from vpclab.region.values import (
+    EniStatus,
+    Instance,
+    InternetGateway,
+    NetworkInterface,
+    SecurityGroup,
+    Subnet,
+    Vpc,
+)
 
 T = TypeVar("T", bound=Described)
 MIN_PAGE, MAX_PAGE = 5, 1000
@@ -91,6 +99,8 @@ class Describe:
             values = _plain(query.filters.get(name, ()))
             if values:
                 return self._in_order(key for value in values for key in index.get(value, ()))
+        if tuple(query.filters.get("status", ())) == (EniStatus.AVAILABLE.value,):
+            return self._in_order(tables.unattached)
         return self._in_order(_plain(query.filters.get("network-interface-id", ()))) or tables.enis.values()
 
     def _in_order(self, keys: Iterable[str]) -> list[NetworkInterface]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -51,14 +52,31 @@ class _Bucket:
     rate: Rate
     tokens: float
     at: float
+    lowest: float = math.inf
+    taken: int = 0
+    refused: int = 0
 
     def take(self, now: float) -> bool:
         self.tokens = min(self.rate.size, self.tokens + max(0.0, now - self.at) * self.rate.refill)
         self.at = now
         if self.tokens < 1:
+            self.refused += 1
             return False
         self.tokens -= 1
+        self.taken += 1
+        self.lowest = min(self.lowest, self.tokens)
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class BucketUse:
+    """What one bucket was good for so far."""
+
+    rate: Rate
+    lowest: float
+    """Tokens at its emptiest."""
+    taken: int
+    refused: int
 
 
 @dataclass(slots=True, eq=False)
@@ -116,6 +134,18 @@ class Gate:
             if rates.get(action) != self.rates.get(action):
                 self._buckets.pop(action, None)
         self.rates = dict(rates)
+
+    def use(self) -> Mapping[str, BucketUse]:
+        """Each bucket that was asked, by the call's name."""
+        return {
+            name: BucketUse(b.rate, min(b.lowest, b.tokens), b.taken, b.refused)
+            for name, b in self._buckets.items()
+        }
+
+    def forget_use(self) -> None:
+        """Count anew; what the buckets hold stays."""
+        for bucket in self._buckets.values():
+            bucket.lowest, bucket.taken, bucket.refused = bucket.tokens, 0, 0
 
     def call_seconds(self, action: str) -> float:
         """How long this call is to take."""

@@ -197,3 +197,7 @@ class Networks:
     def free_addresses(self, subnet_id: str) -> int:
         """AvailableIpAddressCount. Raises ApiError: InvalidSubnetID.NotFound."""
         return self._tables.spaces[self.subnet(subnet_id).id].free
+
+    def free_prefixes(self, subnet_id: str) -> int:
+        """Free aligned /28s, which EC2 does not tell. Raises ApiError: InvalidSubnetID.NotFound."""
+        return self._tables.spaces[self.subnet(subnet_id).id].free_prefixes

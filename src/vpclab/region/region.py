@@ -138,6 +138,7 @@ class Region:
         self.vpc = networks.vpc
         self.subnet = networks.subnet
         self.free_addresses = networks.free_addresses
+        self.free_prefixes = networks.free_prefixes
 
         self.create_route_table = routes.create
         self.delete_route_table = routes.delete

@@ -76,6 +76,8 @@ class Tables:
         self.enis_by_instance: dict[str, dict[str, None]] = {}
         self.enis_by_subnet: dict[str, dict[str, None]] = {}
         self.enis_by_attachment: dict[str, str] = {}
+        self.unattached: dict[str, None] = {}
+        """ENIs that are on no instance: few among many, and each node of a cluster looks for them once an hour."""
         self.enis_by_mac: dict[str, str] = {}
         self.enis_by_public_ip: dict[IPv4Address, str] = {}
         self.groups_by_rule: dict[str, str] = {}
@@ -334,6 +336,9 @@ class Tables:
         if eni.attachment is not None:
             self.enis_by_instance[eni.attachment.instance_id][eni.id] = None
             self.enis_by_attachment[eni.attachment.id] = eni.id
+            self.unattached.pop(eni.id, None)
+        else:
+            self.unattached[eni.id] = None
         if eni.public_ip is not None:
             self.enis_by_public_ip[eni.public_ip] = eni.id
 
@@ -341,6 +346,7 @@ class Tables:
         if after is None:
             del self.enis_by_subnet[eni.subnet_id][eni.id]
             del self.enis_by_mac[eni.mac]
+            self.unattached.pop(eni.id, None)
         kept = set() if after is None else set(_all_networks(after))
         for network in _all_networks(eni):
             if network not in kept:

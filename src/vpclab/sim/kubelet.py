@@ -35,6 +35,11 @@ class Waits:
     never: int = 0
     """Pods that were gone before they had an address."""
 
+    def forget(self) -> None:
+        """Count anew."""
+        self.seconds.clear()
+        self.failed_adds = self.never = 0
+
     def quantile(self, part: float) -> float:
         """The wait that this part of the pods did not exceed."""
         ordered = sorted(self.seconds)
@@ -49,7 +54,18 @@ class Waits:
 class PodLife:
     """One pod on one node, from when it is bound to when it is deleted."""
 
-    __slots__ = ("_events", "_kubelet", "_retry", "_since", "_tries", "connected", "gone", "key", "pod")
+    __slots__ = (
+        "_events",
+        "_kubelet",
+        "_retry",
+        "_since",
+        "_tries",
+        "connected",
+        "gone",
+        "key",
+        "pod",
+        "said",
+    )
 
     def __init__(self, kubelet: Kubelet, pod: Pod) -> None:
         self._kubelet = kubelet
@@ -58,10 +74,17 @@ class PodLife:
         self.key: SandboxKey | None = None
         self.connected = False
         self.gone = False
+        self.said: object = None
+        """What the network answered last."""
         self._since = kubelet.events.now
         self._tries = 0
         self._retry: Timer | None = None
         self._try()
+
+    @property
+    def since(self) -> float:
+        """When it was bound to the node."""
+        return self._since
 
     def end(self) -> None:
         """The pod is deleted."""
@@ -72,7 +95,7 @@ class PodLife:
             self._kubelet.waits.never += 1
         elif self.key is not None:
             self._kubelet.network.delete(self.key)
-            self._kubelet.left()
+            self._kubelet.left(self)
         self.connected = False
 
     def _try(self) -> None:
@@ -83,8 +106,10 @@ class PodLife:
 
     def _answered(self, key: SandboxKey, said: object) -> None:
         kubelet = self._kubelet
+        self.said = said
         if isinstance(said, Refusal):
             kubelet.waits.failed_adds += 1
+            kubelet.failed(self, said)
             kubelet.network.delete(key)
             if not self.gone:
                 self._retry = self._events.after(kubelet.back_off(), self._try)
@@ -93,7 +118,7 @@ class PodLife:
         else:
             self.connected = True
             kubelet.waits.seconds.append(self._events.now - self._since)
-            kubelet.came()
+            kubelet.came(self)
 
 
 class Kubelet:
@@ -106,13 +131,15 @@ class Kubelet:
         waits: Waits,
         *,
         seed: int,
-        changed: Callable[[int], None] = lambda _: None,
+        changed: Callable[[int, PodLife], None] = lambda _, __: None,
+        failed: Callable[[PodLife, Refusal], None] = lambda _, __: None,
     ) -> None:
-        """`changed` is told of 1 for a pod that got an address, of -1 for one that gave it back."""
+        """`changed` is told of 1 for a pod that got an address, of -1 for one that gave it back; `failed` of failed ADDs."""
         self.events = events
         self.network = network
         self.waits = waits
         self._changed = changed
+        self.failed = failed
         self._chance = random.Random(f"kubelet {seed}")  # noqa: S311 -- the same back-offs in each run
 
     def run(self, pod: Pod) -> PodLife:
@@ -123,10 +150,10 @@ class Kubelet:
         """Seconds to the next try."""
         return BACK_OFF * (1 + BACK_OFF_JITTER * self._chance.random())
 
-    def came(self) -> None:
+    def came(self, life: PodLife) -> None:
         """A pod has its address."""
-        self._changed(1)
+        self._changed(1, life)
 
-    def left(self) -> None:
+    def left(self, life: PodLife) -> None:
         """A pod has given its address back."""
-        self._changed(-1)
+        self._changed(-1, life)

@@ -25,6 +25,11 @@ class Meter:
         self.peak_unused = 0
         self.peak_taken = 0
 
+    def forget_taken(self) -> None:
+        """What is taken by now is others'."""
+        self._first_free = self._free()
+        self.taken = 0
+
     def restart(self) -> None:
         """Count from now on; what is held stays held."""
         self._start = self._at = self._events.now

@@ -20,9 +20,11 @@ from vpccni.ipam.placement import Placement
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.restore import CONNECTING_TAKES, Restored, restore
+from vpccni.ipam.shrinking import SURPLUS_LASTS
 from vpccni.ipam.targets import NodeLimits, WarmTargets
 from vpccni.ipam.under_way import NotUnderWayError
 from vpccni.ipam.values import Assignment, AttachedEni, BlockKind, Cooling, EniId, Pod, SandboxKey
+from vpccni.ipam.warmth import Warmth
 from vpclab.region.region import Region
 from vpclab.region.values import Instance, NetworkInterface
 from vpclab.sim.client import NodeEc2
@@ -58,6 +60,9 @@ class Setup:
     max_pods: int | None = None
     """None: what the type's addresses allow."""
     subnet_discovery: bool = True
+    surplus_lasts: float = SURPLUS_LASTS
+    warmth: Callable[[], Warmth] | None = None
+    """Makes what sets the targets, if they are not fixed."""
     looks_for_leaked: bool = True
     """Whether it looks once an hour for ENIs that others left behind."""
 
@@ -94,6 +99,8 @@ class SimNode:
         """What EC2 did that the pool could not follow."""
         self.failed: Counter[tuple[str, Reason]] = Counter()
         """Actions that came to nothing."""
+        self.told_to_wait: Callable[[Pod, Refusal], None] = lambda _, __: None
+        """Told of each ADD that found the pool empty, and why."""
         self.restored: Restored | None = None
         self.live: dict[SandboxKey, Assignment] = {}
         """Sandboxes that are connected: what the kernel knows of them, whatever the agent remembers."""
@@ -124,6 +131,7 @@ class SimNode:
             self._give(given, answer)
             self.kick()
             return
+        self.told_to_wait(pod, given)
         waiting = Waiting(key, pod, self.events.now + PATIENCE, answer)
         self._waiting.append(waiting)
         self.kick()  # this want counts: it may be what makes the pool ask EC2
@@ -295,6 +303,8 @@ class SimNode:
             cooldown=setup.cooldown,
             seed=self._seed,
             placement=placement,
+            surplus_lasts=setup.surplus_lasts,
+            warmth=setup.warmth() if setup.warmth is not None else None,
         )
 
     def _give(self, assignment: Assignment, answer: Answer) -> None:

@@ -61,9 +61,9 @@ class OriginalNode:
         self._insufficient_at = float("-inf")
         self._decreased_at = float("-inf")
         self._acted_at = events.now
-        events.start(self._run())
+        self._running = [events.start(self._run())]
         if setup.looks_for_leaked:
-            events.start(self._look_for_leaked(chance.uniform(0, LEAKED_SPREAD)))
+            self._running.append(events.start(self._look_for_leaked(chance.uniform(0, LEAKED_SPREAD))))
 
     # --- the runtime's calls --------------------------------------------------------------------------------
 
@@ -75,6 +75,12 @@ class OriginalNode:
     def delete(self, key: SandboxKey) -> None:
         """The sandbox is gone."""
         self._store.release(key, self._events.now)
+
+    def crash(self) -> None:
+        """The node is gone."""
+        for running in self._running:
+            running.kill()
+        self._up = False
 
     # --- its one goroutine ----------------------------------------------------------------------------------
 

@@ -116,14 +116,14 @@ def roll_outs(
 
 
 def from_file(path: Path) -> Trace:
-    """Lines of "arrive leave", in seconds; `#` begins a comment.
+    """Lines of "arrive leave" or "arrive,leave", in seconds; `#` begins a comment; these two words may head a CSV.
 
     Raises ValueError, with the line, for anything else.
     """
     spans: list[PodSpan] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         words = line.partition("#")[0].replace(",", " ").split()
-        if not words:
+        if not words or (number == 1 and words == ["arrive", "leave"]):
             continue
         try:
             arrive, leave = map(float, words)

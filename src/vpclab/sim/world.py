@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from ipaddress import IPv4Network
 
 from vpccni.ipam.values import Pod
 from vpclab.region.region import Region
-from vpclab.region.values import Delays, Instance, Subnet
+from vpclab.region.values import NO_TAGS, Delays, Instance, Subnet, Tags
 from vpclab.sim.client import Manners, NodeEc2
 from vpclab.sim.endpoint import Endpoint, usual_latency
 from vpclab.sim.events import Events
@@ -23,17 +23,20 @@ NODE_TYPE = "m5.large"
 
 
 class World:
-    """One region with its subnets in one zone, and nodes of whatever kind in it."""
+    """One region with its subnets, and nodes of whatever kind in it."""
 
     def __init__(
         self,
         *,
         subnets: tuple[str, ...] = ("10.0.0.0/16",),
+        zones: tuple[int, ...] = (),
+        tags: tuple[Tags, ...] = (),
         delays: Delays = USUAL_DELAYS,
         seed: int = 0,
         keep_calls: bool = False,
         throttle: bool = True,
     ) -> None:
+        """`zones` and `tags` are the subnets', in their order: which of the region's zones; none given: all in the first."""
         self.seed = seed
         self.region = Region(seed=seed, delays=delays, throttle=throttle)
         self.region.gate.latency = usual_latency()
@@ -44,13 +47,20 @@ class World:
         vpc = self.region.create_vpc(first)
         for cidr in more:
             self.region.associate_vpc_cidr(vpc.id, cidr)
-        zone = self.region.zones[0]
         self.subnets: tuple[Subnet, ...] = tuple(
-            self.region.create_subnet(vpc.id, zone, network) for network in networks
+            self.region.create_subnet(vpc.id, self.region.zones[zone], network, tags=tagged)
+            for network, zone, tagged in zip(
+                networks,
+                zones or (0,) * len(networks),
+                tags or (NO_TAGS,) * len(networks),
+                strict=True,
+            )
         )
         self.group = self.region.create_security_group(vpc.id, "nodes", "between nodes").id
         self.meter = Meter(self.region, self.events)
-        self.endpoint.changed = self._changed
+        self.endpoint.changed = self.changed
+        self.on_change: Callable[[], None] = lambda: None
+        """Told after each change of what EC2 has given out."""
         self.waits = Waits()
 
     def launch(self, instance_type: str = NODE_TYPE, *, subnet: int = 0) -> Instance:
@@ -68,7 +78,9 @@ class World:
 
     def kubelet(self, network: Network, *, seed: int = 0) -> Kubelet:
         """The node's kubelet."""
-        return Kubelet(self.events, network, self.waits, seed=seed, changed=self.meter.pods)
+        return Kubelet(
+            self.events, network, self.waits, seed=seed, changed=lambda change, _: self.meter.pods(change)
+        )
 
     def run_until(self, when: float) -> None:
         """Let time pass."""
@@ -102,9 +114,11 @@ class World:
         go_on()
         events.run_until(start + placed.trace.seconds)
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """EC2 did something."""
         self.region.drain_changes()
         self.meter.changed()
+        self.on_change()
 
 
 def _moments(placed: Placed) -> Iterator[tuple[float, int]]:

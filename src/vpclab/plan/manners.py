@@ -1,4 +1,4 @@
-"""What vpccni.aws decides, handed to the simulation, which may not import it."""
+"""The agent's manners towards EC2 (its budget of calls, what an error means), for the simulation: see `vpclab.sim.client`."""
 
 from __future__ import annotations
 

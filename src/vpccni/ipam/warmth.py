@@ -1,0 +1,26 @@
+"""What sets the warm targets anew at each look at the pool, where they are not fixed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from vpccni.ipam.actions import Outcome
+from vpccni.ipam.state import NodeState
+from vpccni.ipam.targets import WarmTargets
+from vpccni.ipam.values import SandboxKey
+
+
+class Warmth(Protocol):
+    """One node's. Times are seconds, never going back."""
+
+    def targets(self, state: NodeState, now: float, waiting: int) -> WarmTargets:
+        """What the pool is to hold now, with so many pods waiting."""
+
+    def asked(self, key: SandboxKey, now: float) -> None:
+        """A sandbox asked for an address; told again while it waits."""
+
+    def took(self, outcome: Outcome, seconds: float) -> None:
+        """EC2 did, or did not do, an action in so many seconds."""
+
+    def next_event(self, now: float) -> float | None:
+        """When the targets may be others with nothing else happening."""

@@ -1,0 +1,1 @@
+"""Scenarios that answer the questions of EKS's best practices; `vpc-cni plan NAME` runs one."""
