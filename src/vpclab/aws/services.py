@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from vpclab.aws import ec2, eks, iam, ssm, sts
+from vpclab.aws import cloudformation, ec2, eks, iam, ssm, sts
 from vpclab.aws.service import Cloud, Service
 from vpclab.region.region import Region
 
-SERVICES: tuple[Service, ...] = (ec2.SERVICE, eks.SERVICE, iam.SERVICE, ssm.SERVICE, sts.SERVICE)
+SERVICES: tuple[Service, ...] = (
+    cloudformation.SERVICE,
+    ec2.SERVICE,
+    eks.SERVICE,
+    iam.SERVICE,
+    ssm.SERVICE,
+    sts.SERVICE,
+)
 HOSTS = ("ec2", "sts", "eks", "cloudformation", "iam", "ssm", "autoscaling", "logs")
 """First labels of host names that lead to the endpoint; a service that is not there answers so there."""
 

@@ -162,6 +162,12 @@ class Make:
         kind, at = hands.kind(resource), hands.at(resource)
         resource.physical_id = hands.handled(resource, lambda: kind.create(at, resource.properties))
         hands.tell(hands.stack, resource, in_progress, "Resource creation Initiated")
+        hands.handled(resource, lambda: self._mark(at, kind.tagged_id(at, resource.physical_id)))
+
+    def _mark(self, at: Context, resource_id: str) -> None:
+        if resource_id:
+            tags = [{"Key": key, "Value": value} for key, value in at.marks.items()]
+            at.call("ec2", "CreateTags", Resources=[resource_id], Tags=tags)
 
     def _change(self, before: StackResource, after: StackResource) -> None:
         hands = self.hands

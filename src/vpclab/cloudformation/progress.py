@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from vpclab.cloudformation.errors import refused
 from vpclab.cloudformation.functions import text_of
 from vpclab.cloudformation.graph import reversed_graph
 from vpclab.cloudformation.jobs import Job, Work
+from vpclab.cloudformation.references import Kind, Reference, references
 from vpclab.cloudformation.resource_type import Context, ResourceType
 from vpclab.cloudformation.scope import Scope, output_text, resolved_properties
 from vpclab.cloudformation.stack import Intent, Operation, Stack
@@ -310,9 +312,22 @@ class Progress:
     def resolved(self, stack: Stack, intent: Intent, name: str) -> dict[str, Any]:
         """A resource's properties with every function done. Raises ApiError: ValidationError."""
         scope = self.scope(stack, intent)
+        self._refresh(
+            stack, intent.tags, references(intent.template.resources[name].properties, scope.condition)
+        )
         found: dict[str, Any] = with_dynamic(resolved_properties(scope, name), self.account.stored)
         stack.imports |= scope.imported_names
         return found
+
+    def _refresh(self, stack: Stack, tags: Mapping[str, str], spoken: Iterable[Reference]) -> None:
+        """Attributes are what they are when they are asked for: another resource may have added to them."""
+        for name in {one.name for one in spoken if one.kind is Kind.ATTRIBUTE}:
+            resource = stack.resources.get(name)
+            if resource is None or not resource.physical_id:
+                continue
+            with contextlib.suppress(ApiError, LookupError):  # what is gone is as it was last seen
+                kind, at = self.types[resource.type], self.context(stack, name, tags)
+                resource.attributes = kind.read(at, resource.physical_id, resource.properties)
 
     def planned_properties(
         self, stack: Stack, intent: Intent, name: str, unknown: frozenset[str]
@@ -331,6 +346,8 @@ class Progress:
         assert stack.intent is not None  # noqa: S101 -- it was created
         scope = self.scope(stack, stack.intent)
         outputs: list[Output] = []
+        given_outputs = list(stack.intent.template.outputs.values())
+        self._refresh(stack, stack.intent.tags, references(given_outputs, scope.condition))
         for name, given in stack.intent.template.outputs.items():
             if "Condition" in given and not scope.condition(given["Condition"]):
                 continue

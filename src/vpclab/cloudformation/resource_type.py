@@ -80,11 +80,14 @@ class Context:
         return f"{self.stack_name}-{self.logical_id}"[: most - len(tail)] + tail
 
     def tags(self, own: Any) -> dict[str, str]:
-        """A resource's tags: its own, the stack's, and CloudFormation's three."""
+        """A resource's tags: its own, and the stack's."""
         listed = [(one["Key"], one["Value"]) for one in own or ()]
+        return {**self.stack_tags, **{str(key): text_of(value) for key, value in listed}}
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The tags by which AWS says whose the resource is."""
         return {
-            **self.stack_tags,
-            **{str(key): text_of(value) for key, value in listed},
             "aws:cloudformation:stack-name": self.stack_name,
             "aws:cloudformation:stack-id": self.stack_id,
             "aws:cloudformation:logical-id": self.logical_id,
@@ -109,6 +112,10 @@ class ResourceType:
     def create(self, context: Context, p: Properties) -> str:
         """Ask for it; -> its physical id."""
         raise NotImplementedError
+
+    def tagged_id(self, context: Context, physical_id: str) -> str:
+        """The EC2 resource that gets CloudFormation's own tags; nothing if there is none."""
+        return ""
 
     def settled(self, context: Context, physical_id: str, p: Properties) -> bool:
         """Whether what `create` or `update` asked for is there now."""

@@ -1,0 +1,61 @@
+"""The engine in the region's time: looked at after every call, and by the region's schedule while something is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vpclab.aws.service import Cloud
+from vpclab.cloudformation import Engine
+from vpclab.cloudformation.types import TYPES
+from vpclab.region.values import ApiError
+
+
+class _OnBehalf:
+    """The account's API as CloudFormation has it: it alone may write tags that are AWS's own."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def call(self, service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """One call. Raises ApiError."""
+        if service not in self._cloud.services:
+            raise ApiError("InvalidAction", f"The lab does not emulate the service {service}.")
+        if (service, action) == ("ec2", "CreateTags"):
+            tags = {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
+            self._cloud.region.create_tags(parameters["Resources"], tags)
+            return {}
+        return self._cloud.call(service, action, parameters)
+
+
+class Stacks:
+    """What the service keeps."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._region = region = cloud.region
+        self.engine = Engine(
+            _OnBehalf(cloud), TYPES, region=region.name, account=region.account, now=region.now
+        )
+        self._planned = False
+
+    def wound(self) -> Engine:
+        """The engine, told the time."""
+        self.engine.advance(self._region.now)
+        return self.engine
+
+    def wind(self) -> None:
+        """Do what can be done now, and come back while something is under way."""
+        self.engine.advance(self._region.now)
+        due = self.engine.next_due()
+        if due is not None and not self._planned:
+            self._planned = True
+            self._region.later(due - self._region.now, self._tick)
+
+    def _tick(self) -> None:
+        self._planned = False
+        self.wind()
+
+
+def begin(cloud: Cloud) -> None:
+    """Put an engine without stacks there."""
+    cloud.keep(Stacks(cloud))

@@ -1,0 +1,355 @@
+"""CloudFormation by a real client: every type of EC2's made, changed and deleted, with what AWS says on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.lab_aws.conftest import Cloud, aws_client, client_error
+
+NETWORK = """
+Parameters:
+  Type: {Type: String, Default: t3.small}
+  FixedType: {Type: String, Default: t3.small}
+  Open: {Type: CommaDelimitedList, Default: "22"}
+  Owner: {Type: String, Default: me}
+Mappings:
+  Blocks: {a: {cidr: 10.7.1.0/24}, b: {cidr: 10.7.2.0/24}}
+Resources:
+  Vpc:
+    Type: AWS::EC2::VPC
+    Properties: {CidrBlock: 10.7.0.0/16, EnableDnsHostnames: "true", Tags: [{Key: owner, Value: !Ref Owner}]}
+  Ipv6: {Type: AWS::EC2::VPCCidrBlock, Properties: {VpcId: !Ref Vpc, AmazonProvidedIpv6CidrBlock: true}}
+  More: {Type: AWS::EC2::VPCCidrBlock, Properties: {VpcId: !Ref Vpc, CidrBlock: 100.64.0.0/16}}
+  Igw: {Type: AWS::EC2::InternetGateway}
+  Attached: {Type: AWS::EC2::VPCGatewayAttachment, Properties: {VpcId: !Ref Vpc, InternetGatewayId: !Ref Igw}}
+  Eigw: {Type: AWS::EC2::EgressOnlyInternetGateway, DependsOn: Ipv6, Properties: {VpcId: !Ref Vpc}}
+  Table: {Type: AWS::EC2::RouteTable, Properties: {VpcId: !Ref Vpc}}
+  Route:
+    Type: AWS::EC2::Route
+    DependsOn: Attached
+    Properties: {RouteTableId: !Ref Table, DestinationCidrBlock: 0.0.0.0/0, GatewayId: !Ref Igw}
+  SubnetA:
+    Type: AWS::EC2::Subnet
+    Properties:
+      VpcId: !Ref Vpc
+      CidrBlock: !FindInMap [Blocks, a, cidr]
+      AvailabilityZone: !Select [0, !GetAZs {Ref: "AWS::Region"}]
+      MapPublicIpOnLaunch: true
+  SubnetB:
+    Type: AWS::EC2::Subnet
+    Properties: {VpcId: !Ref Vpc, CidrBlock: !FindInMap [Blocks, b, cidr], AvailabilityZone: !Sub "${AWS::Region}b"}
+  V6:
+    Type: AWS::EC2::SubnetCidrBlock
+    DependsOn: Ipv6
+    Properties: {SubnetId: !Ref SubnetA, Ipv6CidrBlock: !Select [0, !Cidr [!Select [0, !GetAtt Vpc.Ipv6CidrBlocks], 1, 64]]}
+  GoesBy: {Type: AWS::EC2::SubnetRouteTableAssociation, Properties: {SubnetId: !Ref SubnetA, RouteTableId: !Ref Table}}
+  Group:
+    Type: AWS::EC2::SecurityGroup
+    Properties:
+      GroupDescription: for the instance
+      VpcId: !Ref Vpc
+      SecurityGroupIngress:
+        - {IpProtocol: tcp, FromPort: !Select [0, !Ref Open], ToPort: !Select [0, !Ref Open], CidrIp: 0.0.0.0/0}
+      SecurityGroupEgress: [{IpProtocol: "-1", CidrIp: 10.0.0.0/8}]
+  Itself:
+    Type: AWS::EC2::SecurityGroupIngress
+    Properties: {GroupId: !Ref Group, IpProtocol: -1, SourceSecurityGroupId: !GetAtt Group.GroupId}
+  Out: {Type: AWS::EC2::SecurityGroupEgress, Properties: {GroupId: !Ref Group, IpProtocol: udp, FromPort: 53, ToPort: 53, CidrIp: 0.0.0.0/0}}
+  Role:
+    Type: AWS::IAM::Role
+    Properties: {AssumeRolePolicyDocument: {Version: 2012-10-17, Statement: []}}
+  Profile: {Type: AWS::IAM::InstanceProfile, Properties: {Roles: [!Ref Role]}}
+  Host:
+    Type: AWS::EC2::Instance
+    DependsOn: [Route, GoesBy]
+    Properties:
+      InstanceType: !Ref Type
+      IamInstanceProfile: !Ref Profile
+      UserData: !Base64 "#!/bin/sh"
+      NetworkInterfaces:
+        - {DeviceIndex: "0", SubnetId: !Ref SubnetA, GroupSet: [!Ref Group], AssociatePublicIpAddress: "true"}
+      Tags: [{Key: Name, Value: !Sub "${AWS::StackName}-host"}]
+  Fixed:
+    Type: AWS::EC2::Instance
+    Properties:
+      InstanceType: !Ref FixedType
+      SubnetId: !Ref SubnetB
+      SecurityGroupIds: [!Ref Group]
+      PrivateIpAddress: 10.7.2.100
+  Card:
+    Type: AWS::EC2::NetworkInterface
+    Properties: {SubnetId: !Ref SubnetB, GroupSet: [!Ref Group], SecondaryPrivateIpAddressCount: 2, Description: a card}
+  Plugged:
+    Type: AWS::EC2::NetworkInterfaceAttachment
+    Properties: {InstanceId: !Ref Fixed, NetworkInterfaceId: !Ref Card, DeviceIndex: "1"}
+  Address: {Type: AWS::EC2::EIP, DependsOn: Attached, Properties: {Domain: vpc}}
+  OfCard:
+    Type: AWS::EC2::EIPAssociation
+    Properties: {AllocationId: !GetAtt Address.AllocationId, NetworkInterfaceId: !Ref Card}
+  NatAddress: {Type: AWS::EC2::EIP, DependsOn: Attached, Properties: {Domain: vpc}}
+  Nat:
+    Type: AWS::EC2::NatGateway
+    DependsOn: [Route, GoesBy]
+    Properties: {SubnetId: !Ref SubnetA, AllocationId: !GetAtt NatAddress.AllocationId}
+  Launch:
+    Type: AWS::EC2::LaunchTemplate
+    Properties: {LaunchTemplateData: {InstanceType: t3.small, SecurityGroupIds: [!Ref Group]}}
+Outputs:
+  Host: {Value: !Ref Host}
+  Public: {Value: !GetAtt Host.PublicIp}
+  Address: {Value: !Ref Address}
+  Version: {Value: !GetAtt Launch.LatestVersionNumber}
+  Vpc: {Value: !Ref Vpc, Export: {Name: !Sub "${AWS::StackName}:vpc"}}
+"""
+
+
+class Stack:
+    """A stack, and time that passes while one waits for it."""
+
+    def __init__(self, cloud: Cloud, client: Any) -> None:
+        self.cloud = cloud
+        self.client = client
+
+    def until_settled(self, name: str = "net") -> dict[str, Any]:
+        for _ in range(400):
+            [stack] = self.client.describe_stacks(StackName=name)["Stacks"]
+            if not stack["StackStatus"].endswith("IN_PROGRESS"):
+                found: dict[str, Any] = stack
+                return found
+            self.cloud.clock.now += 0.25
+        raise AssertionError(f"{name} is {stack['StackStatus']}: {self.told(name)}")
+
+    def told(self, name: str = "net") -> list[str]:
+        events = self.client.describe_stack_events(StackName=name)["StackEvents"]
+        return [
+            f"{e['LogicalResourceId']} {e['ResourceStatus']} {e.get('ResourceStatusReason', '')}".strip()
+            for e in reversed(events)
+        ]
+
+    def create(self, name: str = "net", text: str = NETWORK, **parameters: str) -> dict[str, Any]:
+        self.client.create_stack(
+            StackName=name,
+            TemplateBody=text,
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        return self.until_settled(name)
+
+    def update(self, name: str = "net", text: str | None = None, **parameters: str) -> dict[str, Any]:
+        body = {"UsePreviousTemplate": True} if text is None else {"TemplateBody": text}
+        self.client.update_stack(
+            StackName=name,
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+            **body,
+        )
+        return self.until_settled(name)
+
+    def ids(self, name: str = "net") -> dict[str, str]:
+        found = self.client.list_stack_resources(StackName=name)["StackResourceSummaries"]
+        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> Stack:
+    return Stack(cloud, aws_client("cloudformation", cloud.url))
+
+
+def everything(cloud: Cloud) -> dict[str, set[str]]:
+    region = cloud.region
+    return {
+        "vpcs": set(region.vpcs),
+        "subnets": set(region.subnets),
+        "gateways": set(region.internet_gateways),
+        "groups": set(region.groups),
+        "enis": set(region.enis),
+        "tables": set(region.route_tables),
+        "elastic": set(region.elastic_addresses),
+        "egress only": set(region.egress_only_gateways),
+        "launch": set(region.launch_templates.by_id),
+        "nat": {one.id for one in region.nat_gateways.values() if one.state.value != "deleted"},
+    }
+
+
+def test_every_type_of_ec2_comes_changes_and_goes(stack: Stack, cloud: Cloud) -> None:
+    before = cloud.loop.do(lambda: everything(cloud))
+    made = stack.create()
+    assert made["StackStatus"] == "CREATE_COMPLETE", "\n".join(stack.told())
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in made["Outputs"]}
+    ids = stack.ids()
+    [[host]] = [
+        r["Instances"] for r in cloud.client.describe_instances(InstanceIds=[ids["Host"]])["Reservations"]
+    ]
+    assert host["PublicIpAddress"] == outputs["Public"]
+    assert {"Key": "Name", "Value": "net-host"} in host["Tags"]
+    assert {"Key": "aws:cloudformation:logical-id", "Value": "Host"} in host["Tags"]
+    [card] = cloud.client.describe_network_interfaces(NetworkInterfaceIds=[ids["Card"]])["NetworkInterfaces"]
+    assert (card["Attachment"]["InstanceId"], len(card["PrivateIpAddresses"])) == (ids["Fixed"], 3)
+    assert card["Association"]["PublicIp"] == outputs["Address"]
+    [group] = cloud.client.describe_security_groups(GroupIds=[ids["Group"]])["SecurityGroups"]
+    assert group["GroupName"].startswith("net-Group-")
+    assert len(group["IpPermissions"]) == 2
+    assert {one["IpProtocol"] for one in group["IpPermissionsEgress"]} == {"-1", "udp"}
+    assert outputs["Version"] == "1"
+    exports = stack.client.list_exports()["Exports"]
+    assert exports == [{"ExportingStackId": made["StackId"], "Name": "net:vpc", "Value": ids["Vpc"]}]
+
+    # a rule, a tag, and one instance for another
+    changed = stack.update(Open="443", Owner="you", Type="t3.medium")
+    assert changed["StackStatus"] == "UPDATE_COMPLETE", "\n".join(stack.told())
+    [group] = cloud.client.describe_security_groups(GroupIds=[ids["Group"]])["SecurityGroups"]
+    assert {one.get("FromPort") for one in group["IpPermissions"]} == {443, None}
+    [vpc] = cloud.client.describe_vpcs(VpcIds=[ids["Vpc"]])["Vpcs"]
+    assert {"Key": "owner", "Value": "you"} in vpc["Tags"]
+    fresh = stack.ids()
+    assert fresh["Host"] != ids["Host"]
+    assert {key for key in ids if ids[key] != fresh[key]} == {"Host"}
+
+    # the new one is made before the old one goes, so it cannot have its address: with AWS it cannot, either
+    back = stack.update(FixedType="t3.medium", Open="443", Owner="you", Type="t3.medium")
+    assert back["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE", "\n".join(stack.told())
+    [why] = [one for one in stack.told() if one.startswith("Fixed UPDATE_FAILED")]
+    assert "10.7.2.100" in why
+    assert stack.ids() == fresh
+
+    stack.client.delete_stack(StackName="net")
+    gone = stack.until_settled(made["StackId"])
+    assert gone["StackStatus"] == "DELETE_COMPLETE", stack.told(made["StackId"])
+    assert cloud.loop.do(lambda: everything(cloud)) == before
+    order = [t.partition(" ")[0] for t in stack.told(made["StackId"]) if t.endswith("DELETE_COMPLETE")]
+    for first, then in (
+        ("Host", "SubnetA"),
+        ("Attached", "Vpc"),
+        ("Group", "Vpc"),
+        ("Route", "Attached"),
+        ("Nat", "Attached"),
+    ):
+        assert order.index(first) < order.index(then)
+    with client_error("ValidationError", "Stack with id net does not exist"):
+        stack.client.describe_stacks(StackName="net")
+    assert [s["StackStatus"] for s in stack.client.list_stacks()["StackSummaries"]] == ["DELETE_COMPLETE"]
+
+
+SMALL = """
+Description: small
+Parameters: {Cidr: {Type: String, Default: 10.8.0.0/16}, Secret: {Type: String, Default: x, NoEcho: true}}
+Resources:
+  Vpc: {Type: AWS::EC2::VPC, Properties: {CidrBlock: !Ref Cidr}}
+  Subnet: {Type: AWS::EC2::Subnet, Properties: {VpcId: !Ref Vpc, CidrBlock: !Select [0, !Cidr [!Ref Cidr, 1, 8]]}}
+"""
+
+
+def test_what_somebody_put_into_the_vpc_holds_it(stack: Stack, cloud: Cloud) -> None:
+    stack.create("small", SMALL)
+    ids = stack.ids("small")
+    group = cloud.client.create_security_group(GroupName="mine", Description="x", VpcId=ids["Vpc"])["GroupId"]
+    stack.client.delete_stack(StackName="small")
+    failed = stack.until_settled("small")
+    assert failed["StackStatus"] == "DELETE_FAILED"
+    assert failed["StackStatusReason"] == "The following resource(s) failed to delete: [Vpc]. "
+    [why] = [one for one in stack.told("small") if one.startswith("Vpc DELETE_FAILED")]
+    assert f"The vpc '{ids['Vpc']}' has dependencies and cannot be deleted." in why
+    assert "DependencyViolation" in why
+    assert ids["Subnet"] not in cloud.region.subnets
+    cloud.client.delete_security_group(GroupId=group)
+    stack.client.delete_stack(StackName="small")
+    stack.until_settled(failed["StackId"])
+    assert ids["Vpc"] not in cloud.region.vpcs
+
+
+def test_a_failure_names_what_ec2_said_and_leaves_nothing(stack: Stack, cloud: Cloud) -> None:
+    before = cloud.loop.do(lambda: everything(cloud))
+    wrong = SMALL + "  Bad: {Type: AWS::EC2::Subnet, Properties: {VpcId: !Ref Vpc, CidrBlock: 10.9.0.0/24}}\n"
+    made = stack.create("bad", wrong)
+    assert made["StackStatus"] == "ROLLBACK_COMPLETE"
+    [why] = [one for one in stack.told("bad") if one.startswith("Bad CREATE_FAILED")]
+    assert (
+        "Bad CREATE_FAILED Resource handler returned message: \"The CIDR '10.9.0.0/24' is invalid. (Service: Ec2, Status"
+        " Code: 400, Error Code: InvalidSubnet.Range)"
+    ) in why
+    assert cloud.loop.do(lambda: everything(cloud)) == before
+    extra = SMALL.replace("{CidrBlock: !Ref Cidr}", "{CidrBlock: !Ref Cidr, Colour: red}")
+    stack.create("odd", extra)
+    [why] = [one for one in stack.told("odd") if one.startswith("Vpc CREATE_FAILED")]
+    assert "#: extraneous key [Colour] is not permitted" in why
+
+
+def test_change_sets_as_deploy_uses_them(stack: Stack, cloud: Cloud) -> None:
+    cfn = stack.client
+    with client_error("ValidationError", "Stack with id small does not exist"):
+        cfn.describe_stacks(StackName="small")
+    given = {"StackName": "small", "TemplateBody": SMALL, "ChangeSetType": "CREATE"}
+    made = cfn.create_change_set(ChangeSetName="one", **given)
+    cfn.get_waiter("change_set_create_complete").wait(ChangeSetName="one", StackName="small")
+    shown = cfn.describe_change_set(ChangeSetName=made["Id"])
+    assert [c["ResourceChange"]["Action"] for c in shown["Changes"]] == ["Add", "Add"]
+    assert (shown["Status"], shown["ExecutionStatus"]) == ("CREATE_COMPLETE", "AVAILABLE")
+    assert cfn.describe_stacks(StackName="small")["Stacks"][0]["StackStatus"] == "REVIEW_IN_PROGRESS"
+    cfn.execute_change_set(ChangeSetName="one", StackName="small")
+    assert stack.until_settled("small")["StackStatus"] == "CREATE_COMPLETE"
+    cfn.create_change_set(ChangeSetName="none", **{**given, "ChangeSetType": "UPDATE"})
+    none = cfn.describe_change_set(ChangeSetName="none", StackName="small")
+    assert none["Status"] == "FAILED"
+    assert "The submitted information didn't contain changes." in none["StatusReason"]
+    cfn.delete_change_set(ChangeSetName="none", StackName="small")
+    other = [{"ParameterKey": "Cidr", "ParameterValue": "10.10.0.0/16"}]
+    cfn.create_change_set(ChangeSetName="two", Parameters=other, **{**given, "ChangeSetType": "UPDATE"})
+    changes = cfn.describe_change_set(ChangeSetName="two", StackName="small")["Changes"]
+    found = {c["ResourceChange"]["LogicalResourceId"]: c["ResourceChange"] for c in changes}
+    assert {name: one["Replacement"] for name, one in found.items()} == {"Vpc": "True", "Subnet": "True"}
+    vpc_id = next(d for d in found["Subnet"]["Details"] if d["Target"]["Name"] == "VpcId")
+    assert (vpc_id["Target"]["RequiresRecreation"], vpc_id["Evaluation"]) == ("Conditionally", "Dynamic")
+    cfn.execute_change_set(ChangeSetName="two", StackName="small")
+    assert stack.until_settled("small")["StackStatus"] == "UPDATE_COMPLETE"
+    with client_error("ValidationError", "No updates are to be performed."):
+        stack.update("small", Cidr="10.10.0.0/16")
+    with client_error("ChangeSetNotFound", "does not exist", 404):
+        cfn.describe_change_set(ChangeSetName="none", StackName="small")
+
+
+def test_looking_at_templates_and_stacks(stack: Stack) -> None:
+    cfn = stack.client
+    known = cfn.validate_template(TemplateBody=SMALL)
+    assert {one["ParameterKey"]: one.get("DefaultValue") for one in known["Parameters"]} == {
+        "Cidr": "10.8.0.0/16",
+        "Secret": "x",
+    }
+    summary = cfn.get_template_summary(TemplateBody=NETWORK)
+    assert summary["Capabilities"] == ["CAPABILITY_IAM"]
+    assert "AWS::EC2::NatGateway" in summary["ResourceTypes"]
+    with client_error("InsufficientCapabilitiesException", "Requires capabilities : [CAPABILITY_IAM]"):
+        cfn.create_stack(StackName="net", TemplateBody=NETWORK)
+    with client_error("ValidationError", "Parameters: [X] do not exist in the template"):
+        stack.create("small", SMALL, X="1")
+    made = stack.create("small", SMALL, Secret="hush")
+    assert made["Description"] == "small"
+    assert {p["ParameterKey"]: p["ParameterValue"] for p in made["Parameters"]}["Secret"] == "****"
+    body = cfn.get_template(StackName="small")["TemplateBody"]
+    assert body == SMALL
+    ids = stack.ids("small")
+    by_physical = cfn.describe_stack_resources(PhysicalResourceId=ids["Subnet"])["StackResources"]
+    assert {one["StackName"] for one in by_physical} == {"small"}
+    detail = cfn.describe_stack_resource(StackName="small", LogicalResourceId="Vpc")["StackResourceDetail"]
+    assert detail["PhysicalResourceId"] == ids["Vpc"]
+    with client_error("ValidationError", "Resource No does not exist for stack small"):
+        cfn.describe_stack_resource(StackName="small", LogicalResourceId="No")
+    cfn.update_termination_protection(StackName="small", EnableTerminationProtection=True)
+    with client_error("ValidationError", "cannot be deleted while TerminationProtection is enabled"):
+        cfn.delete_stack(StackName="small")
+
+
+def test_many_pages_of_events(stack: Stack) -> None:
+    groups = "".join(
+        f"  G{n}: {{Type: AWS::EC2::SecurityGroup, Properties: {{VpcId: !Ref Vpc, GroupDescription: x}}}}\n"
+        for n in range(60)
+    )
+    stack.create("many", SMALL + groups)
+    first = stack.client.describe_stack_events(StackName="many")
+    assert len(first["StackEvents"]) == 100
+    assert first["StackEvents"][0]["ResourceStatus"] == "CREATE_COMPLETE"
+    everything = (
+        stack.client.get_paginator("describe_stack_events").paginate(StackName="many").build_full_result()
+    )
+    told = [e["EventId"] for e in everything["StackEvents"]]
+    assert len(told) == len(set(told)) == 3 * 62 + 2
