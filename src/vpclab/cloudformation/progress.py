@@ -59,6 +59,10 @@ class Progress:
         self.exports: dict[str, tuple[str, str]] = {}
         """By name: the stack's id and the value."""
 
+    def time(self) -> float:
+        """The time that was given last."""
+        return self.now
+
     # --- beginnings -------------------------------------------------------------------------------------------
 
     def create(self, stack: Stack, intent: Intent, *, on_failure: str, timeout: float | None) -> None:
@@ -150,7 +154,7 @@ class Progress:
         """Do whatever can be done now."""
         operation = stack.operation
         while operation is not None:
-            operation.work.step(lambda: self.now)
+            operation.work.step(self.time)
             late = operation.timeout is not None and self.now - operation.began >= operation.timeout
             if late and operation.verb is Verb.CREATE and not operation.work.over:
                 operation.work.failures.append("")
@@ -403,7 +407,7 @@ class Progress:
             self.context,
             self.resolved,
             self._tell,
-            lambda: self.now,
+            self.time,
             self.patience,
             stack.token or self.draws.uuid(),
         )
