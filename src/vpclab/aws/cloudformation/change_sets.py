@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vpclab.aws.cloudformation import views
-from vpclab.aws.cloudformation.arguments import UNHEEDED, WISH, moment, page, pairs, wish
+from vpclab.aws.cloudformation.arguments import WISH, moment, page, pairs, wish
 from vpclab.aws.cloudformation.clockwork import Stacks
 from vpclab.aws.cloudformation.stacks import engine_of
 from vpclab.aws.protocols.form import Parameters
@@ -125,7 +125,8 @@ OPERATIONS = {
         "OnStackFailure",
         "IncludeNestedStacks",
         *WISH,
-        *UNHEEDED,
+        "ResourceTypes",
+        "RollbackConfiguration",
     ),
     "DescribeChangeSet": operation(
         describe, "ChangeSetName", "StackName", "NextToken", "IncludePropertyValues"
