@@ -27,7 +27,6 @@ Writing (ApiError with EC2's code, and then nothing has changed):
     create_vpn_gateway(), attach_…(id, vpc_id), detach_…(id); create_customer_gateway(public_ip); create_vpn_connection(customer, gateway),
     create_vpn_connection_route(id, destination), delete_vpn_connection(id);
     create_load_balancer(name, subnet_ids, listeners, internet_facing=, preserve_client_ip=), set_listeners(id, listeners), delete_…(id);
-    launch_templates.create(name, data, tags=), create_version|set_default|delete|get(id or name), by_id;
     create_security_group(vpc_id, name, description, tags=); delete_security_group(id);
     authorize_ingress|authorize_egress|revoke_ingress|revoke_egress(group_id, rules);
     run_instance(type, subnet_id, groups=, name=, tags=, private_ip=, associate_public_ip=, image_id=, user_data=) -> Instance;

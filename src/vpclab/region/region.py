@@ -16,7 +16,6 @@ from vpclab.region.enis import Interfaces
 from vpclab.region.gate import Fault, Gate
 from vpclab.region.instances import Instances
 from vpclab.region.ipv6 import Ipv6
-from vpclab.region.launch_templates import LaunchTemplates
 from vpclab.region.load_balancers import LoadBalancers
 from vpclab.region.nat_gateways import NatGateways
 from vpclab.region.networking import NetworkTables
@@ -179,8 +178,6 @@ class Region:
         self.create_subnet_cidr_reservation = reservations.create
         self.delete_subnet_cidr_reservation = reservations.delete
         self.subnet_cidr_reservations = reservations.of
-
-        self.launch_templates = LaunchTemplates(tables)
 
         self.create_security_group = groups.create
         self.delete_security_group = groups.delete

@@ -215,7 +215,6 @@ class Resource(enum.Enum):
     LOAD_BALANCER = "loadbalancer"
     EKS = "eks"
     """Something of a cluster (vpclab.eks)."""
-    LAUNCH_TEMPLATE = "launch-template"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from vpclab.aws.operations import (
     gateways,
     instances,
     ipv6,
-    launch_templates,
     network_interfaces,
     networks,
     route_tables,
@@ -17,7 +16,6 @@ from vpclab.aws.service import Operation
 OPERATIONS: dict[str, Operation] = {
     **gateways.OPERATIONS,
     **instances.OPERATIONS,
-    **launch_templates.OPERATIONS,
     **ipv6.OPERATIONS,
     **network_interfaces.OPERATIONS,
     **networks.OPERATIONS,

@@ -11,7 +11,6 @@ from typing import Any
 from vpccni.ipam.limits import known_limits, known_types
 from vpclab.aws import items
 from vpclab.aws.operations import arguments as args
-from vpclab.aws.operations import launch_templates
 from vpclab.aws.operations.arguments import PAGED, Parameters, operation
 from vpclab.aws.operations.ipv6 import WANTED, wanted6
 from vpclab.region.errors import contradiction, invalid
@@ -39,23 +38,9 @@ _OF_INTERFACE = frozenset(
 )
 """What is honoured of a launch's network interface."""
 
-_OF_TEMPLATE = frozenset(
-    {
-        "ImageId",
-        "InstanceType",
-        "KeyName",
-        "UserData",
-        "SecurityGroupIds",
-        "NetworkInterfaces",
-        "PrivateIpAddress",
-    }
-)
-"""What is honoured of a launch template."""
-
 
 def run(region: Region, p: Parameters) -> dict[str, Any]:
     """RunInstances. The lab has one image: what concerns disks and keys is taken and has no effect."""
-    p = _with_template(region, p)
     if not 1 <= p["MinCount"] <= p["MaxCount"]:
         raise invalid("MinCount must be at least 1 and not above MaxCount")
     interfaces = p.get("NetworkInterfaces", ())
@@ -84,23 +69,6 @@ def run(region: Region, p: Parameters) -> dict[str, Any]:
                 region.terminate_instance(instance.id)
             raise
     return items.reservation(region, launched)
-
-
-def _with_template(region: Region, p: Parameters) -> Parameters:
-    """What the launch template says, where the request does not; tags of both."""
-    given = p.get("LaunchTemplate")
-    if given is None:
-        return p
-    template = region.launch_templates.get(launch_templates.named(given))
-    data = dict(template.version(given.get("Version", "$Default")).data)
-    specified = [*data.pop("TagSpecifications", ()), *p.get("TagSpecifications", ())]
-    if "SubnetId" in p and data.get("NetworkInterfaces"):
-        first, *others = data["NetworkInterfaces"]
-        p = {key: value for key, value in p.items() if key != "SubnetId"} | {
-            "NetworkInterfaces": [{**first, "SubnetId": p["SubnetId"]}, *others]
-        }
-    honoured = {key: value for key, value in data.items() if key in _OF_TEMPLATE}
-    return {**honoured, **p, "TagSpecifications": specified}
 
 
 def _launch(region: Region, p: Parameters, place: Parameters) -> Instance:
@@ -221,7 +189,6 @@ OPERATIONS = {
         "MetadataOptions",
         "EbsOptimized",
         "Monitoring",
-        "LaunchTemplate",
     ),
     "TerminateInstances": operation(terminate, "InstanceIds"),
     "StopInstances": operation(stop, "InstanceIds", "Force"),

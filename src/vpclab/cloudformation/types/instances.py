@@ -153,7 +153,7 @@ class Instance(Tagged):
         return only(only(found, "Reservations"), "Instances")
 
 
-class LaunchTemplate(Tagged):
+class LaunchTemplate(ResourceType):
     """AWS::EC2::LaunchTemplate."""
 
     name = "AWS::EC2::LaunchTemplate"
@@ -196,7 +196,6 @@ class LaunchTemplate(Tagged):
                 LaunchTemplateData=launch_data(new["LaunchTemplateData"]),
                 VersionDescription=new.get("VersionDescription"),
             )
-        retagged(context, physical_id, {"Tags": _own_tags(old)}, {"Tags": _own_tags(new)})
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteLaunchTemplate."""
