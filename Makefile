@@ -4,9 +4,10 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3.13 /usr/bin/python3.12 /usr/bi
 VENV := .venv
 BIN := $(VENV)/bin
 DEBS := python3-venv iproute2 iptables nftables conntrack tcpdump iputils-ping curl util-linux containernetworking-plugins \
-  gcc libc6-dev libpython3-dev libexpat1-dev zlib1g-dev
+  gcc libc6-dev libpython3-dev libexpat1-dev zlib1g-dev \
+  chromium chromium-driver
 # What must be on the machine, as files: asked before apt is, so that a second run asks nothing.
-TOOLS := ip iptables nft conntrack tcpdump ping curl nsenter unshare cc
+TOOLS := ip iptables nft conntrack tcpdump ping curl nsenter unshare cc chromium chromedriver
 HELM_VERSION := v3.16.4
 HELM_BUILT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vpc-lab/helm/$(HELM_VERSION)/helm
 HELM := $(or $(shell command -v helm),$(HELM_BUILT))

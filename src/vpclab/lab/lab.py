@@ -19,9 +19,11 @@ from vpclab.lab.api_access import client_environment
 from vpclab.lab.behind import behind
 from vpclab.lab.bulk import in_parallel, report
 from vpclab.lab.cluster import Attendant, split_environment
+from vpclab.lab.front import front
 from vpclab.lab.hypervisor import Hypervisor
 from vpclab.lab.kinds import BareKind
 from vpclab.lab.node_changes import add_node, change_instance
+from vpclab.lab.page import LabPage
 from vpclab.lab.pod_pings import ping_pods
 from vpclab.lab.pods import LabPods
 from vpclab.lab.settings import PATHS, LabSettings
@@ -29,6 +31,7 @@ from vpclab.lab.state import LabError, known_names
 from vpclab.lab.view import calls_view, lab_view, pod_view
 from vpclab.lab.world import launch, make_region
 from vpclab.node import PATIENCE, Machine, Node, NodeNotReadyError
+from vpclab.page import Watch, page_app
 from vpclab.region import ApiError
 from vpclab.region.faults import FaultBook
 from vpclab.region.paths import node_port
@@ -52,6 +55,7 @@ class Lab:
         self.api_url = "http://{}:{}".format(*api.getsockname())
         """Of AWS's API, from the machine itself."""
         self._servers: list[Serving] = []
+        self._watch: Watch | None = None
         self._follower: asyncio.Task[None] | None = None
         self.pods = LabPods(lambda: self.nodes)
         self.eks = self.cloud.kept(Eks)
@@ -113,6 +117,8 @@ class Lab:
             self._follower.cancel()
         if self._attendant is not None:
             await self._attendant.close()
+        if self._watch is not None:
+            await self._watch.stop()
         await self.hypervisor.close()
 
     async def _booted(self, machine: Machine) -> None:
@@ -130,7 +136,8 @@ class Lab:
             on_change=self._stir.set,
             strict_auth=self.settings.strict_auth,
         )
-        self._servers.append(await serve(api, self._api_socket))
+        page, self._watch = page_app(LabPage(self))
+        self._servers.append(await serve(front(page, api), self._api_socket))
         imds = imds_app(self.region, time.time, self._instance_of)
         places = self.fabric.places
         for place, address, app in ((places["router"], IMDS, imds), (places["internet"], AWS_API, api)):

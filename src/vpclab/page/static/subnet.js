@@ -15,14 +15,15 @@ export function subnetCard(subnet, owners) {
   const card = h("article", { class: `subnet${used ? "" : " empty"}`, "data-subnet": subnet.id },
     h("header", {},
       h("h4", { tip: subnet.id }, subnet.name),
-      h("span", { class: "cidr mono" }, subnet.cidr),
       h("span", { class: "tag" }, subnet.public ? "public" : "private"),
       h("span", { class: `free${subnet.free ? "" : " none"}`, tip: `${subnet.free} of ${usable} addresses are free` }, h("b", {}, String(subnet.free)), " free")),
     bar);
   if (used) {
     card.append(subnet.cells ? addressMap(subnet, owners) : blockMap(subnet));
-    card.append(h("p", { class: "foot" }, h("span", {}, subnet.cells ? "each line: two /28s" : "each cell: a /28"), h("span", {}, `${plural(subnet.freeBlocks, "whole /28")} free`)));
   }
+  card.append(h("p", { class: "foot" },
+    h("span", {}, h("span", { class: "mono" }, subnet.cidr), used ? (subnet.cells ? ", two /28s a line" : ", a /28 each cell") : ""),
+    h("span", {}, `${plural(subnet.freeBlocks, "whole /28")} free`)));
   return card;
 }
 
