@@ -28,6 +28,7 @@ EFFECTS = {
     "MINIMUM_IP_TARGET": ("2", "warm"),
     "WARM_PREFIX_TARGET": ("2", "warm"),
     "MAX_ENI": ("2", "max_enis"),
+    "VPC_CNI_MAX_PODS": ("500", "max_pods"),
     "AWS_VPC_K8S_CNI_LOGLEVEL": ("ERROR", "log_level"),
     "AWS_VPC_K8S_CNI_LOG_FILE": ("stderr", "log_file"),
     "AWS_VPC_K8S_PLUGIN_LOG_FILE": ("stderr", "plugin_log_file"),

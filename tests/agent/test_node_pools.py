@@ -76,3 +76,17 @@ def test_a_checkpoint_for_each_card() -> None:
     path = Path("/var/run/aws-node/ipam.json")
     assert checkpoint_of(path, 0, 0) == path
     assert checkpoint_of(path, 2, 0) == Path("/var/run/aws-node/ipam-nic-2.json")
+
+
+def test_a_node_that_no_api_server_tells_of_has_the_pods_that_it_was_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def most(settings: Settings) -> int:
+        [pool] = node_pools(settings, limits("m5.24xlarge"), PRIMARY, frozenset({0})).values()
+        return pool.state.limits.max_pods
+
+    prefixes = Settings(prefix_delegation=True)
+    assert most(prefixes) == 250
+    monkeypatch.setattr("vpccni.agent.node_pools.listed_max_pods", lambda _: 737)
+    assert most(prefixes) == 737
+    assert most(replace(prefixes, max_pods=500)) == 500

@@ -65,6 +65,25 @@ def test_prefixes_give_110_pods_to_a_t3_medium_all_pinging(start_lab: StartLab) 
     assert lab("check", "--wait", "30").returncode == 0
 
 
+def test_five_hundred_pods_on_a_large_node_are_all_reached(start_lab: StartLab) -> None:
+    lab = start_lab(
+        *("--nodes", "1", "--instance-type", "m5.24xlarge", "--subnet-bits", "21"),
+        *(
+            "--env",
+            "ENABLE_PREFIX_DELEGATION=true",
+            "--env",
+            "WARM_PREFIX_TARGET=1",
+            "--env",
+            "VPC_CNI_MAX_PODS=500",
+        ),
+    )
+    assert lab.json("pod", "add", "web", "--count", "500", "--parallel", "16")["failed"] == {}
+    assert lab.json("ping", "--wait", "20")["answered"] == 500
+    lab("agent", "restart", "node1")
+    assert lab.json("ping", "--wait", "20")["answered"] == 500
+    assert lab("check", "--wait", "30").returncode == 0
+
+
 def test_the_mode_is_switched_with_pods_running_there_and_back(start_lab: StartLab) -> None:
     lab = start_lab("--nodes", "2", "--env", "WARM_IP_TARGET=1", "--env", "IP_COOLDOWN_PERIOD=1")
     lab("pod", "add", "old", "--count", "8")

@@ -62,7 +62,7 @@ class InCluster(Onlooker):
         self._agent = agent
         self._cloud = cloud
         self._limits = limits
-        self._listed = listed_max_pods(limits.type)
+        self._listed = settings.max_pods or listed_max_pods(limits.type)
         self._threads = Threads(1, "kube")
         self._cluster = cluster or connected(settings, environ)
         self._annotator: PodAnnotator | None = None

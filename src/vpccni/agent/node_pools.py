@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from zlib import crc32
 
+from vpccni.agent.max_pods import listed_max_pods, max_pods
 from vpccni.agent.node_enis import NodeEnis
 from vpccni.agent.settings import Settings
 from vpccni.ipam.cards import OTHER_CARDS
@@ -35,7 +36,8 @@ def node_pools(
 ) -> dict[int, Ipam]:
     """An empty pool for each card, the default card's first."""
     kind = _kind(settings, limits)
-    pods = limits.max_pods(kind, custom_networking=settings.custom_networking)
+    custom, listed = settings.custom_networking, settings.max_pods or listed_max_pods(limits.type)
+    pods = max_pods(None, limits, kind, custom_networking=custom, listed=listed)
     seed = crc32(primary.encode())  # each node's own: after a throttling they must not all come back together
     pools: dict[int, Ipam] = {}
     for card in limits.network_cards:

@@ -79,6 +79,8 @@ class Settings:
 
     warm: WarmTargets = field(default_factory=WarmTargets)
     max_enis: int | None = None
+    max_pods: int | None = None
+    """Pods that kubelet may run, host-network pods included, where no API server tells (VPC_CNI_MAX_PODS, not the original's)."""
     cooldown: float = 30.0
     surplus_lasts: float = SURPLUS_LASTS
     """How long something must have been too much before it is given back (VPC_CNI_SURPLUS_PERIOD, not the original's)."""
@@ -195,6 +197,7 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
     settings = Settings(
         warm=_warm_targets(r, prefixes=prefix_delegation),
         max_enis=r.read("MAX_ENI", None, _at_least(1), "the instance type's limit"),
+        max_pods=r.read("VPC_CNI_MAX_PODS", None, _at_least(1), "what the type's addresses allow"),
         cooldown=float(r.read("IP_COOLDOWN_PERIOD", 30, _at_least(0))),
         surplus_lasts=float(r.read("VPC_CNI_SURPLUS_PERIOD", int(plain.surplus_lasts), _at_least(0))),
         external_snat=r.flag("AWS_VPC_K8S_CNI_EXTERNALSNAT", default=plain.external_snat),

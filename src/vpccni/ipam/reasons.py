@@ -57,7 +57,10 @@ _ADVICE = {
         "Every free address was given back less than IP_COOLDOWN_PERIOD ago; one will be free within that time. "
         "Pods that come and go this fast want a larger MINIMUM_IP_TARGET."
     ),
-    Reason.MAX_PODS: "The pool already holds as many addresses as the node's maximum number of pods.",
+    Reason.MAX_PODS: (
+        "The pool already holds as many addresses as the node's maximum number of pods: raise kubelet's max pods "
+        "(VPC_CNI_MAX_PODS where no API server tells it), or run fewer pods here."
+    ),
     Reason.IP_LIMIT: (
         "Every ENI holds as many addresses as the instance type allows: use a larger type, or "
         "ENABLE_PREFIX_DELEGATION=true on a Nitro type; set kubelet's max pods to the node's real limit."
