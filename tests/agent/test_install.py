@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -81,3 +82,13 @@ def test_egress_is_listed_where_it_has_something_to_do() -> None:
     }
     for other in (conflist(on), conflist(Settings(), node_ipv6=IPv6Address("2001:db8::10"))):
         assert [p["type"] for p in other["plugins"]] == ["aws-cni", "portmap"]
+
+
+def test_a_files_new_name_is_on_disk_when_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+    write_whole(tmp_path / "file", b"one", 0o644)
+    assert synced == [str(tmp_path / ".file.tmp"), str(tmp_path)]

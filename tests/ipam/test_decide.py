@@ -67,6 +67,20 @@ def test_a_new_node_fills_its_primary_eni() -> None:
     assert not node.ipam.worth_waiting(node.now) or node.ipam.can_assign(node.now)
 
 
+def test_what_an_eni_with_room_will_have_in_a_moment_needs_no_other_eni() -> None:
+    node = filled(WarmTargets(warm_ip=1), 0)
+    node.ipam.assign(key(0), pod(0), node.now)
+    (first,) = plan(node)
+    assert isinstance(first, AssignAddresses)
+    assert plan(node, waiting=2) == (), "the primary ENI has room for these two as well"
+    assert node.ipam.worth_waiting(node.now)
+    do(node, first)
+    (second,) = plan(node, waiting=2)
+    assert second == AssignAddresses(first.eni, 2, SIP)
+    (third,) = plan(node, waiting=9)
+    assert isinstance(third, AttachEni), "it has no room for so many"
+
+
 @pytest.mark.parametrize(
     ("targets", "kind", "count"),
     [  # spec 9.3: AllocENI(14) by default, (3) with WARM_IP_TARGET=3, (1) with prefixes

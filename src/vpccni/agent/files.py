@@ -22,4 +22,11 @@ def write_whole(path: Path, content: bytes, mode: int) -> bool:
         os.fchmod(out.fileno(), mode)
         os.fsync(out.fileno())
     fresh.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(
+            folder
+        )  # or the old file may be back after a power cut, beside a journal that follows the new one
+    finally:
+        os.close(folder)
     return True

@@ -119,6 +119,12 @@ def _ask_eni(want: _Want, view: EniView, growth: Growth, now: float) -> None:
     if isinstance(doing, DetachEni):
         growth.busy.append(f"{view.eni.id} is being detached")
         return
+    if isinstance(doing, AssignAddresses):
+        # EC2 answers that in a moment, and then what is still missing can be asked of the same ENI
+        if (left := min(room - doing.count, want.short)) > 0:
+            growth.busy.append(f"{view.eni.id} is being given addresses")
+            want.count_in(left)
+        return
     count = min(room, want.short)
     if doing is not None or count <= 0 or any(_on(action, view) for action in growth.actions):
         return
