@@ -415,6 +415,52 @@ def test_looking_goes_on_by_itself_and_at_once_when_asked(ec2: FakeEc2) -> None:
     story(told)
 
 
+def test_a_glance_takes_what_metadata_shows_and_asks_ec2_only_then(
+    ec2: FakeEc2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpccni.agent.reconciler.SOONEST", 0.01)
+
+    async def told() -> None:
+        world = World(ec2)
+        looks = 0
+
+        def read() -> tuple[AttachedEni, ...]:
+            nonlocal looks
+            looks += 1
+            return world.read()
+
+        reconciler = Reconciler(
+            world.agent, read, world.cloud, world.wiring, Threads(1, "test"),
+            lambda: world.now, world.cloud.whose, may_tag=False,
+        )  # fmt: skip
+        await reconciler.look(asked=True)  # EC2 has said once what there is
+        ec2.actions.clear()
+        task = asyncio.create_task(reconciler.run())
+
+        async def glanced() -> None:
+            before = looks
+            world.now += 1
+            world.agent.unprovided()
+            async with asyncio.timeout(10):
+                while looks == before:
+                    await asyncio.sleep(0.01)
+
+        world.agent.unprovided = reconciler.glance
+        await glanced()
+        assert ec2.actions == [], "metadata shows nothing new"
+        world.cloud.assign(world.second.id, 1, SIP)
+        world.metadata_follows()
+        ec2.actions.clear()
+        reconciler.seen.clear()
+        await glanced()
+        async with asyncio.timeout(10):
+            await reconciler.seen.wait()
+        assert ec2.actions == [LOOK]
+        task.cancel()
+
+    story(told)
+
+
 def test_nothing_that_goes_wrong_ends_the_looking(ec2: FakeEc2, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vpccni.agent.reconciler.SOONEST", 0.01)
 

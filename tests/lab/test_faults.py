@@ -129,6 +129,19 @@ def test_a_subnet_with_few_addresses_left_says_so(start_lab: StartLab) -> None:
     assert subnet["free"] == 0
 
 
+def test_metadata_only_asks_ec2_for_nothing_and_takes_what_somebody_else_brings(start_lab: StartLab) -> None:
+    lab = start_lab("--nodes", "1", "--env", "WARM_IP_TARGET=1")
+    lab("pod", "add", "a", "--count", "2")
+    held = len(lab.json("calls", "--node", "node1"))
+    lab("env", "node1", "ENABLE_IMDS_ONLY_MODE=true")
+    assert "ProvisioningOff" in lab("pod", "add", "b", "--count", "4", check=False).stdout
+    lab("fault", "behind", "node1", "assign", "--eni", "eth0", "--count", "2")
+    # long before the next look at metadata, which is a minute after the last
+    until(lambda: lab("pod", "add", "more", check=False).returncode == 0, 40)
+    assert lab.json("ping", "--all")["unanswered"] == []
+    assert len(lab.json("calls", "--node", "node1")) == held
+
+
 def test_calls_are_told_as_they_were(start_lab: StartLab) -> None:
     lab = start_lab("--nodes", "2", "--delays", "real", *env("WARM_IP_TARGET=1"))
     until(lambda: {c["who"] for c in lab.json("calls")} == {"node1", "node2"})

@@ -102,7 +102,7 @@ class Duties:
         """Begin; `seen` is what EC2 said at the start, if it was asked, to a question of `asked_at`."""
         if seen is not None:
             await self.reconciler.take_in(seen, asked_at)
-        self._agent.doubted = self.reconciler.ask
+        self._agent.doubted, self._agent.unprovided = self.reconciler.ask, self.reconciler.glance
         try:
             self._links.start()
         except OSError as error:

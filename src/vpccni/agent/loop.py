@@ -162,6 +162,8 @@ class Agent:
         """Told of what becomes of pods."""
         self.doubted: Callable[[], None] = lambda: None
         """Told when EC2 did not do what we thought it would: the pools should be compared with it."""
+        self.unprovided: Callable[[], None] = lambda: None
+        """Told when a pod was refused what only somebody else can bring: they may have by now."""
         self.has_addresses = asyncio.Event()
         """Set once the pool has held an address for pods: the node can run some."""
 
@@ -374,6 +376,8 @@ class Agent:
 
     def _refused(self, refusal: Refusal, pod: Pod) -> CniError:
         self.counters.refused[refusal.reason] += 1
+        if refusal.reason is Reason.PROVISIONING_OFF:
+            self.unprovided()
         self.decisions.refused(pod, refusal, self._clock())
         self.onlooker.no_address(pod, refusal)
         return CniError.refused(refusal, pod)

@@ -35,7 +35,7 @@ AGAIN_AFTER = 10.0
 PASSING = frozenset({Reason.THROTTLED, Reason.EC2_UNREACHABLE})
 """Why EC2 may say otherwise the next time."""
 SOONEST = 3.0
-"""Seconds between two looks at EC2, however many things make us doubt."""
+"""Seconds between two looks, however many things make us doubt."""
 
 
 class Looked(Protocol):
@@ -97,7 +97,8 @@ class Reconciler:
         self._whose = whose
         self._may_tie = self._may_tag = may_tag
         self._learn = learn
-        self._asked = asyncio.Event()
+        self._soon = asyncio.Event()
+        self._doubted = False
         self._sightings = Sightings()
         self._looked_at = float("-inf")
         self._failing = False
@@ -115,7 +116,12 @@ class Reconciler:
 
     def ask(self) -> None:
         """Something happened that makes us doubt: ask EC2 soon."""
-        self._asked.set()
+        self._doubted = True
+        self._soon.set()
+
+    def glance(self) -> None:
+        """Somebody may have brought addresses: look at metadata soon, and at EC2 only if it says so."""
+        self._soon.set()
 
     def device_gone(self, eni: EniId) -> None:
         """The kernel has lost the device of an ENI: no pod gets an address of it until EC2 has said what is."""
@@ -130,12 +136,12 @@ class Reconciler:
                 pause = AGAIN_AFTER
             try:
                 async with asyncio.timeout(pause):
-                    await self._asked.wait()
+                    await self._soon.wait()
                 await asyncio.sleep(max(0.0, self._looked_at + SOONEST - self._clock()))
             except TimeoutError:
                 pass
-            asked = self._asked.is_set()
-            self._asked.clear()
+            asked, self._doubted = self._doubted, False
+            self._soon.clear()
             try:
                 await self.look(asked=asked)
             except (Ec2Error, ImdsError, OSError) as error:
@@ -151,7 +157,7 @@ class Reconciler:
 
     async def look(self, *, asked: bool) -> None:
         """One look; EC2 is asked if `asked`, or if metadata and the pools do not agree. Raises Ec2Error, ImdsError."""
-        asked_at = self._clock()
+        asked_at = self._looked_at = self._clock()
         await self._let_go()
         try:
             told = await self._threads(self._metadata)
