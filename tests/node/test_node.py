@@ -65,7 +65,7 @@ def test_later_is_tried_again_each_time_in_a_new_sandbox_of_the_same_pod(
 ) -> None:
     bench.fails("first", "ADD", LATER)
     with pytest.raises(CniError, match="later"):
-        asyncio.run(node.add_pod("default", "web", {}, patience=0.5))
+        asyncio.run(node.add_pod("default", "web", {}, patience=2.0))
     tries = [call for call in bench.calls() if (call.plugin, call.command) == ("first", "ADD")]
     assert len(tries) >= 2
     assert len({call.env["CNI_CONTAINERID"] for call in tries}) == len(tries)
