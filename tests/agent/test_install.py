@@ -89,6 +89,11 @@ def test_a_files_new_name_is_on_disk_when_it_is_written(
 ) -> None:
     synced: list[str] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+
+    def fsync(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
     write_whole(tmp_path / "file", b"one", 0o644)
     assert synced == [str(tmp_path / ".file.tmp"), str(tmp_path)]
