@@ -35,9 +35,9 @@ def post(url: str, body: str, headers: dict[str, str] | None = None) -> tuple[in
 def test_an_operation_that_the_lab_lacks_is_named_in_xml(cloud: Cloud) -> None:
     with client_error(
         "InvalidAction",
-        "The action DescribeImages is not valid for this web service. The lab does not emulate it.",
+        "The action DescribeVolumes is not valid for this web service. The lab does not emulate it.",
     ):
-        cloud.client.describe_images()
+        cloud.client.describe_volumes()
     with client_error(
         "UnsupportedOperation", "The lab does not emulate EnablePrimaryIpv6 of CreateNetworkInterface."
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
@@ -28,6 +29,10 @@ from vpclab.region.values import (
 Item = dict[str, Any]
 
 
+OLD_FAMILIES = frozenset({"t1", "m1", "c1", "t2", "m3", "c3"})
+"""Whose types also run 32-bit images."""
+
+
 def tag_set(tags: Tags) -> list[Item]:
     """Tags as a list, sorted by key."""
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
@@ -49,6 +54,11 @@ def derived_id(prefix: str, *parts: object) -> str:
     return f"{prefix}-0{digest[:16]}"
 
 
+def dhcp_options_id(region: Region) -> str:
+    """The region's one set of DHCP options."""
+    return derived_id("dopt", region.account, region.name)
+
+
 def arn(region: Region, kind: str, identifier: str) -> str:
     """An EC2 resource's ARN."""
     return f"arn:aws:ec2:{region.name}:{region.account}:{kind}/{identifier}"
@@ -66,7 +76,7 @@ def vpc(region: Region, value: Vpc) -> Item:
         "VpcId": value.id,
         "State": "available",
         "CidrBlock": value.cidrs[0],
-        "DhcpOptionsId": derived_id("dopt", region.account, region.name),
+        "DhcpOptionsId": dhcp_options_id(region),
     }
 
 
@@ -269,6 +279,17 @@ def reservation(region: Region, instances: Iterable[Instance]) -> Item:
     }
 
 
+def architectures(instance_type: str) -> tuple[str, ...]:
+    """Of a type's processors: Graviton's have a g among the letters behind the generation (EC2 user guide, naming)."""
+    family = instance_type.partition(".")[0]
+    letters = re.match(r"[a-z-]+\d+([a-z-]*)", family)
+    if family == "a1" or (letters is not None and "g" in letters[1]):
+        return ("arm64",)
+    if family.startswith("mac"):
+        return ("x86_64_mac",) if family == "mac1" else ("arm64_mac",)
+    return ("i386", "x86_64") if family in OLD_FAMILIES else ("x86_64",)
+
+
 def instance_type(limits: InstanceLimits) -> Item:
     """One of DescribeInstanceTypes: what the limits file knows."""
     return {
@@ -277,6 +298,10 @@ def instance_type(limits: InstanceLimits) -> Item:
         "BareMetal": limits.bare_metal,
         "Hypervisor": None if limits.hypervisor is Hypervisor.UNKNOWN else limits.hypervisor.value,
         "BurstablePerformanceSupported": limits.type.startswith("t"),
+        "ProcessorInfo": {"SupportedArchitectures": list(architectures(limits.type))},
+        "SupportedUsageClasses": ["on-demand", "spot"],
+        "SupportedRootDeviceTypes": ["ebs"],
+        "SupportedVirtualizationTypes": ["hvm"],
         "VCpuInfo": {"DefaultVCpus": limits.vcpus},
         "NetworkInfo": {
             "MaximumNetworkInterfaces": sum(card.max_enis for card in limits.network_cards),

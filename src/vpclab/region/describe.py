@@ -34,6 +34,17 @@ class Query:
     max_results: int | None = None
     next_token: str | None = None
 
+    def check_page(self, *, most: int = MAX_PAGE) -> None:
+        """Raises ApiError: InvalidParameterCombination (a page size with ids), InvalidParameterValue (its size)."""
+        if self.max_results is None:
+            return
+        if self.ids:
+            raise contradiction("The parameter MaxResults cannot be used with a list of ids")
+        if not MIN_PAGE <= self.max_results <= most:
+            raise invalid(
+                f"Value ( {self.max_results} ) for parameter maxResults is invalid. Expecting {MIN_PAGE} to {most}."
+            )
+
     @property
     def whole(self) -> bool:
         """Whether everything is asked for at once: a dearer call (aws-emulation 4.3)."""
@@ -116,13 +127,7 @@ class Describe:
         candidates: Iterable[T] | None = None,
         ordinals: Mapping[str, int] | None = None,
     ) -> Page[T]:
-        if query.max_results is not None:
-            if query.ids:
-                raise contradiction("The parameter MaxResults cannot be used with a list of ids")
-            if not MIN_PAGE <= query.max_results <= MAX_PAGE:
-                raise invalid(
-                    f"Value ( {query.max_results} ) for parameter maxResults is invalid. Expecting {MIN_PAGE} to {MAX_PAGE}."
-                )
+        query.check_page()
         if query.ids:
             missing = next((wanted for wanted in query.ids if wanted not in table), None)
             if missing is not None:

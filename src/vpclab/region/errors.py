@@ -20,6 +20,8 @@ _NOUNS = {
     "vpn": ("InvalidVpnConnectionID.NotFound", "vpnConnection"),
     "eipalloc": ("InvalidAllocationID.NotFound", "allocation"),
     "eipassoc": ("InvalidAssociationID.NotFound", "association"),
+    "dopt": ("InvalidDhcpOptionsID.NotFound", "dhcpOption"),
+    "acl": ("InvalidNetworkAclID.NotFound", "networkAcl"),
     "sgr": ("InvalidSecurityGroupRuleId.NotFound", "security group rule"),
     "eni-attach": ("InvalidAttachmentID.NotFound", "attachment"),
 }

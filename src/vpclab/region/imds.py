@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from vpclab.region.readers import IMAGE_ID
 from vpclab.region.region import Region
 from vpclab.region.values import Instance, InstanceState, NetworkInterface
 
@@ -17,7 +18,7 @@ CREDENTIALS_LIFE = 6 * 3600.0
 """Seconds; what EC2 gives roles on instances."""
 CREDENTIALS_STEP = 3600.0
 """How often they are renewed."""
-IMAGE = "ami-0123456789abcdef0"
+IMAGE = IMAGE_ID
 ARCHITECTURE = "x86_64"
 
 Entry: TypeAlias = "str | Mapping[str, Entry] | Callable[[], Entry] | None"

@@ -18,6 +18,8 @@ from vpclab.region.values import (
     Vpc,
 )
 
+IMAGE_ID = "ami-0123456789abcdef0"
+"""Of instances that were launched without naming an image."""
 STATE_CODES: Mapping[InstanceState, int] = {
     InstanceState.PENDING: 0,
     InstanceState.RUNNING: 16,
@@ -108,6 +110,12 @@ def of_instances(
     return {
         "instance-id": lambda i: (i.id,),
         "instance-type": lambda i: (i.type,),
+        "image-id": lambda i: (i.image_id or IMAGE_ID,),
+        "architecture": lambda _: ("x86_64",),
+        "virtualization-type": lambda _: ("hvm",),
+        "private-dns-name": lambda i: (
+            f"ip-{str(e.primary).replace('.', '-')}.{tables.name}.compute.internal" for e in primary(i)
+        ),
         "instance-state-name": lambda i: (i.state.value,),
         "instance-state-code": lambda i: (STATE_CODES[i.state],),
         "vpc-id": lambda i: (i.vpc_id,),

@@ -2,20 +2,32 @@
 
 from vpclab.aws.operations import (
     gateways,
+    instance_attributes,
     instances,
+    interface_attributes,
     ipv6,
+    key_pairs,
+    launch_templates,
     network_interfaces,
     networks,
     route_tables,
     security_groups,
     subnets,
+    surroundings,
     tags,
+    vpc_defaults,
 )
 from vpclab.aws.service import Operation
 
 OPERATIONS: dict[str, Operation] = {
     **gateways.OPERATIONS,
     **instances.OPERATIONS,
+    **instance_attributes.OPERATIONS,
+    **interface_attributes.OPERATIONS,
+    **key_pairs.OPERATIONS,
+    **launch_templates.OPERATIONS,
+    **surroundings.OPERATIONS,
+    **vpc_defaults.OPERATIONS,
     **ipv6.OPERATIONS,
     **network_interfaces.OPERATIONS,
     **networks.OPERATIONS,

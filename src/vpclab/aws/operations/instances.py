@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vpccni.ipam.limits import known_limits, known_types
+from vpccni.ipam.limits import InstanceLimits, known_limits, known_types
 from vpclab.aws import items
 from vpclab.aws.operations import arguments as args
 from vpclab.aws.operations.arguments import PAGED, Parameters, operation
 from vpclab.aws.operations.ipv6 import WANTED, wanted6
+from vpclab.aws.operations.launch_templates import launch_parameters
+from vpclab.aws.service import ALWAYS, Context
+from vpclab.aws.service import operation as of_context
 from vpclab.region.errors import contradiction, invalid
-from vpclab.region.filters import matching, paged
+from vpclab.region.filters import Reader, matching, paged
 from vpclab.region.region import Region
 from vpclab.region.values import ApiError, Instance, Tags
 
@@ -24,6 +27,27 @@ TYPES_PAGE = 100
 """DescribeInstanceTypes gives at most this many at once, and that many if it is not told."""
 
 
+_LAUNCH = (
+    "MinCount",
+    "MaxCount",
+    "InstanceType",
+    "SubnetId",
+    "SecurityGroupIds",
+    "PrivateIpAddress",
+    "Ipv6AddressCount",
+    "Ipv6Addresses",
+    "NetworkInterfaces",
+    "TagSpecifications",
+    "ImageId",
+    "KeyName",
+    "UserData",
+    "IamInstanceProfile",
+    "BlockDeviceMappings",
+    "MetadataOptions",
+    "EbsOptimized",
+    "Monitoring",
+)
+"""What is honoured of a launch, or taken without an effect."""
 _OF_INTERFACE = frozenset(
     {
         "DeviceIndex",
@@ -39,8 +63,19 @@ _OF_INTERFACE = frozenset(
 """What is honoured of a launch's network interface."""
 
 
-def run(region: Region, p: Parameters) -> dict[str, Any]:
-    """RunInstances. The lab has one image: what concerns disks and keys is taken and has no effect."""
+def run(context: Context, p: Parameters) -> dict[str, Any]:
+    """RunInstances, with a launch template or without."""
+    told = launch_parameters(context, p)
+    strange = sorted(told.keys() - set(_LAUNCH) - ALWAYS)
+    if strange:
+        raise ApiError(
+            "UnsupportedOperation", f"The lab does not emulate {', '.join(strange)} of RunInstances."
+        )
+    return run_region(context.region, told)
+
+
+def run_region(region: Region, p: Parameters) -> dict[str, Any]:
+    """Launch. The lab has one image: what concerns disks and keys is taken and has no effect."""
     if not 1 <= p["MinCount"] <= p["MaxCount"]:
         raise invalid("MinCount must be at least 1 and not above MaxCount")
     interfaces = p.get("NetworkInterfaces", ())
@@ -146,6 +181,26 @@ class _Type:
     tags: Tags = field(default_factory=dict)
 
 
+def _limits(of: _Type) -> tuple[InstanceLimits, ...]:
+    found = known_limits(of.id)
+    return () if found is None else (found,)
+
+
+_TYPES: Mapping[str, Reader[_Type]] = {
+    "instance-type": lambda t: (t.id,),
+    "bare-metal": lambda t: (one.bare_metal for one in _limits(t)),
+    "current-generation": lambda _: (True,),
+    "hypervisor": lambda t: (one.hypervisor.value for one in _limits(t)),
+    "burstable-performance-supported": lambda t: (t.id.startswith("t"),),
+    "vcpu-info.default-vcpus": lambda t: (one.vcpus for one in _limits(t)),
+    "processor-info.supported-architecture": lambda t: items.architectures(t.id),
+    "network-info.ipv4-addresses-per-interface": lambda t: (one.ipv4_per_eni for one in _limits(t)),
+    "network-info.maximum-network-interfaces": lambda t: (
+        sum(card.max_enis for card in one.network_cards) for one in _limits(t)
+    ),
+}
+
+
 def describe_types(_: Region, p: Parameters) -> dict[str, Any]:
     """DescribeInstanceTypes, of what the limits file knows."""
     asked = args.query(p, "InstanceTypes")
@@ -158,7 +213,8 @@ def describe_types(_: Region, p: Parameters) -> dict[str, Any]:
             "InvalidInstanceType",
             f"The following supplied instance types do not exist: [{', '.join(unknown)}]",
         )
-    chosen = matching(map(_Type, asked.ids or known), asked.filters, {"instance-type": lambda t: (t.id,)})
+    chosen = matching(map(_Type, asked.ids or known), asked.filters, _TYPES)
+    asked.check_page(most=TYPES_PAGE)
     size = None if asked.ids else asked.max_results or TYPES_PAGE
     page = paged(chosen, {name: place for place, name in enumerate(known)}, size, asked.next_token)
     limits = (known_limits(one.id) for one in page.items)
@@ -169,27 +225,7 @@ def describe_types(_: Region, p: Parameters) -> dict[str, Any]:
 
 
 OPERATIONS = {
-    "RunInstances": operation(
-        run,
-        "MinCount",
-        "MaxCount",
-        "InstanceType",
-        "SubnetId",
-        "SecurityGroupIds",
-        "PrivateIpAddress",
-        "Ipv6AddressCount",
-        "Ipv6Addresses",
-        "NetworkInterfaces",
-        "TagSpecifications",
-        "ImageId",
-        "KeyName",
-        "UserData",
-        "IamInstanceProfile",
-        "BlockDeviceMappings",
-        "MetadataOptions",
-        "EbsOptimized",
-        "Monitoring",
-    ),
+    "RunInstances": of_context(run, *_LAUNCH, "LaunchTemplate"),
     "TerminateInstances": operation(terminate, "InstanceIds"),
     "StopInstances": operation(stop, "InstanceIds", "Force"),
     "StartInstances": operation(start, "InstanceIds"),

@@ -18,6 +18,7 @@ def listed(
 ) -> Page[T]:
     """What a Describe call asks for. Raises ApiError: the id's NotFound, InvalidParameterValue."""
     asked = args.query(p, ids)
+    asked.check_page()
     for wanted in asked.ids:
         if wanted not in table:
             raise not_found(wanted, kind)

@@ -167,6 +167,7 @@ _READERS: Mapping[str, Reader[_Placed]] = {
 def describe_rules(region: Region, p: Parameters) -> dict[str, Any]:
     """DescribeSecurityGroupRules."""
     asked = args.query(p, "SecurityGroupRuleIds")
+    asked.check_page()
     if asked.ids:
         placed = [_Placed(*region.security_group_rule(key)) for key in dict.fromkeys(asked.ids)]
     else:

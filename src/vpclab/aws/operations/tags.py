@@ -64,6 +64,7 @@ def delete(region: Region, p: Parameters) -> dict[str, Any]:
 def describe(region: Region, p: Parameters) -> dict[str, Any]:
     """DescribeTags."""
     asked = args.query(p, "Resources")
+    asked.check_page()
     rows = [_Tag(f"{resource}/{key}", resource, key, value) for resource, key, value in region.all_tags()]
     places = {row.id: place for place, row in enumerate(rows)}
     page = paged(matching(rows, asked.filters, _READERS), places, asked.max_results, asked.next_token)
