@@ -12,7 +12,7 @@ HELM_VERSION := v3.16.4
 HELM_BUILT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vpc-lab/helm/$(HELM_VERSION)/helm
 HELM := $(or $(shell command -v helm),$(HELM_BUILT))
 
-.PHONY: help setup debs demo images helm manifest test test-pure test-kernel test-lab soak check format lock bench clean
+.PHONY: help setup debs demo images kubernetes helm manifest test test-pure test-kernel test-lab soak check format lock bench clean
 
 help: ## this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ $(VENV)/.ready: requirements-dev.txt pyproject.toml | debs
 
 demo: setup ## bring a three-node VPC up, show that pods get VPC addresses and talk, take it down
 	$(BIN)/vpc-lab demo
+
+kubernetes: ## Kubernetes for the lab, built once from Go modules and kept outside the tree (Go 1.24 or newer): docs/kubernetes.md
+	@$(PYTHON) kubernetes/build.py
 
 images: setup ## the container images of the lab's cluster and of a node's agent, from Debian's packages: docs/images.md
 	$(BIN)/vpc-lab images

@@ -96,6 +96,14 @@ from vpclab.lab.state import LabError, labs, running
     help="Where AWS's API answers on 127.0.0.1 of this machine.",
 )
 @click.option("--strict-auth", is_flag=True, help="AWS's API verifies signatures; else any key will do.")
+@click.option(
+    "--kubernetes", is_flag=True, help="A real cluster: control plane, kubelet and containerd on each node."
+)
+@click.option(
+    "--kubernetes-bin",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    help="Where its programs are; what make kubernetes built, if not given.",
+)
 @plain_errors
 def up(*, delays: str, **asked: Any) -> None:
     """Bring a lab up: a VPC, a bastion, nodes with the agent."""

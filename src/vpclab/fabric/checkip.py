@@ -26,5 +26,5 @@ def headers(request: Request) -> JSONResponse:
 
 
 def application() -> Starlette:
-    """GET / and GET /headers."""
-    return Starlette(routes=[Route("/", caller), Route("/headers", headers)])
+    """GET / (and /ip, as ipinfo.io has it) and GET /headers."""
+    return Starlette(routes=[Route("/", caller), Route("/ip", caller), Route("/headers", headers)])

@@ -70,6 +70,10 @@ class RegionView(Networking, Protocol):
     def load_balancers(self) -> Mapping[str, LoadBalancer]:
         """All network load balancers."""
 
+    @property
+    def control_planes(self) -> Mapping[str, tuple[str, ...]]:
+        """Clusters' control planes: by cluster, the ids of their ENIs."""
+
 
 @dataclass(frozen=True, slots=True)
 class FabricState:
@@ -340,19 +344,21 @@ def _behind(region: RegionView, gateway: str, destination: IPv4Network) -> Itera
                     yield destination, device(VPN, connection.id)
 
 
-def _services(region: RegionView) -> Iterator[tuple[str, str]]:
-    """ENIs that AWS has its own machines behind -> the machine's key."""
+def _services(region: RegionView) -> Iterator[tuple[str, tuple[str, str]]]:
+    """ENIs that AWS has its own machines behind -> the machine's key, and the device's name there."""
     for nat in region.nat_gateways.values():
         if nat.state is NatState.AVAILABLE:
-            yield nat.eni_id, nat.id
+            yield nat.eni_id, (nat.id, "eth0")
     for balancer in region.load_balancers.values():
-        yield from ((eni_id, eni_id) for eni_id in balancer.enis)
+        yield from ((eni_id, (eni_id, "eth0")) for eni_id in balancer.enis)
+    for cluster, enis in region.control_planes.items():
+        yield from ((eni_id, (cluster, f"eth{index}")) for index, eni_id in enumerate(enis))
 
 
-def _owner(eni: NetworkInterface, services: Mapping[str, str]) -> tuple[str, str]:
+def _owner(eni: NetworkInterface, services: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
     """Whose device an ENI is, and its name there; nobody's is ''."""
     attachment = eni.attachment
     if attachment is None:
-        return services.get(eni.id, ""), "eth0"
+        return services.get(eni.id, ("", "eth0"))
     attached = attachment.status is AttachmentStatus.ATTACHED
     return (attachment.instance_id if attached else ""), device_name(attachment)

@@ -52,6 +52,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of every request
     asyncio.run(_run(settings, api, state.directory, state.control))
 
 

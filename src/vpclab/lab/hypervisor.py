@@ -168,11 +168,14 @@ class Hypervisor:
             self.failures.pop(name, None)
         self.machines = dict(sorted(self.machines.items(), key=lambda pair: _order(pair[0])))
         await self._tell_names()
-        for instance in instances:
-            machine = self._up[instance.id][0]
-            await self._booted(machine)
-            await machine.start()
-            self._readiness[instance.id] = asyncio.get_running_loop().create_task(self._get_ready(machine))
+        await asyncio.gather(*(self._start(self._up[instance.id][0]) for instance in instances))
+
+    async def _start(self, machine: Machine) -> None:
+        await self._booted(machine)
+        await machine.start()
+        self._readiness[machine.instance_id] = asyncio.get_running_loop().create_task(
+            self._get_ready(machine)
+        )
 
     async def _get_ready(self, machine: Machine) -> None:
         try:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from vpclab.fabric import Place
+from vpclab.eks import Eks
+from vpclab.fabric import Fabric, Place
 from vpclab.lab.pods import LabPods
+from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError
 from vpclab.node import AgentProcess, Machine, Node, NodeNotReadyError, Runtime, agent_environment
+from vpclab.region import Study
 from vpclab.region.values import Instance
+
+if TYPE_CHECKING:
+    from vpclab.kubernetes.cluster import Cluster
 
 Changes = Mapping[str, str | None]
 """Variables of an agent's environment; None: not that one."""
@@ -94,3 +101,23 @@ class BareKind:
 async def _restart(node: Node) -> None:
     await node.agent.stop()
     node.agent.start()
+
+
+def cluster_for(
+    settings: LabSettings,
+    eks: Eks,
+    study: Study,
+    fabric: Fabric,
+    machines: Path,
+    environment: Mapping[str, str],
+    always: Mapping[str, str],
+) -> Cluster | None:
+    """The cluster of a lab with Kubernetes, to be started; None without. Raises LabError: something for it is missing."""
+    if not settings.kubernetes:
+        return None
+    # loads what only such a lab needs
+    from vpclab.kubernetes.cluster import Cluster  # noqa: PLC0415
+    from vpclab.kubernetes.supplies import gather  # noqa: PLC0415
+
+    supplies = gather(settings.name, eks.region.name, settings.kubernetes_bin)
+    return Cluster(settings.name, eks, study, fabric, machines, supplies, environment, always=always)

@@ -21,7 +21,7 @@ from vpclab.lab.bulk import in_parallel, report
 from vpclab.lab.cluster import Attendant, split_environment
 from vpclab.lab.front import front
 from vpclab.lab.hypervisor import Hypervisor
-from vpclab.lab.kinds import BareKind
+from vpclab.lab.kinds import BareKind, cluster_for
 from vpclab.lab.node_changes import add_node, change_instance
 from vpclab.lab.page import LabPage
 from vpclab.lab.pod_pings import ping_pods
@@ -60,10 +60,10 @@ class Lab:
         self.pods = LabPods(lambda: self.nodes)
         self.eks = self.cloud.kept(Eks)
         configured, always = split_environment(settings.env)
-        kind = BareKind(self.region.name, configured, self.pods, always=always)
-        self.hypervisor = Hypervisor(
-            self.region, self.fabric, directory / "machines", kind, self._booted, self._stir.set
-        )
+        machines = directory / "machines"
+        self.cluster = cluster_for(settings, self.eks, self.study, self.fabric, machines, configured, always)
+        kind = self.cluster or BareKind(self.region.name, configured, self.pods, always=always)
+        self.hypervisor = Hypervisor(self.region, self.fabric, machines, kind, self._booted, self._stir.set)
         self._attendant: Attendant | None = None
 
     @property
@@ -92,6 +92,8 @@ class Lab:
         for text in self.settings.faults:
             self.faults.add(text)
         await self.fabric.sync(self.region)
+        if self.cluster is not None:
+            await self.cluster.start(say)
         self._attendant = Attendant(self.eks, self.hypervisor, self._stir.set)
         self.hypervisor.look()
         await self.hypervisor.settled()
@@ -104,12 +106,13 @@ class Lab:
         self._follower = asyncio.get_running_loop().create_task(
             self.fabric.follow(self.region, self._changes())
         )
-        for node in self.nodes.values():
+        for machine in self.machines.values():
             try:
-                await self.hypervisor.wait_ready(node.instance_id)
+                await self.hypervisor.wait_ready(machine.instance_id)
             except NodeNotReadyError as error:
                 raise LabError(str(error)) from error
-            say(f"{node.name} is ready")
+            if machine.name.startswith("node"):
+                say(f"{machine.name} is ready")
 
     async def down(self) -> None:
         """End what was started; the namespaces go with this process."""
@@ -120,6 +123,8 @@ class Lab:
         if self._watch is not None:
             await self._watch.stop()
         await self.hypervisor.close()
+        if self.cluster is not None:
+            await self.cluster.stop()
 
     async def _booted(self, machine: Machine) -> None:
         """What the topology has on a machine that comes up again."""
@@ -207,6 +212,7 @@ class Lab:
         """The daemon's descriptors of a machine's, a pod's or a part of the fabric's namespaces. Raises LabError."""
         places: dict[str, Place] = {
             **self.fabric.places,
+            **(self.cluster.places if self.cluster is not None else {}),
             **{machine.name: machine.place for machine in self.machines.values()},
         }
         if name in places:

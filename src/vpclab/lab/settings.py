@@ -12,6 +12,10 @@ STUDY, PATHS = TOPOLOGIES = ("study", "paths")
 """The study's VPC; and that with everything that packets can go to (`vpclab.region.paths`)."""
 
 
+REGION = "ap-northeast-2"
+"""Where a lab is."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabSettings:
     """One lab."""
@@ -44,6 +48,10 @@ class LabSettings:
     """On the machine's loopback, where AWS's API answers; 0: a free one."""
     strict_auth: bool = False
     """Whether the API verifies signatures against the lab's keys; else any key will do."""
+    kubernetes: bool = False
+    """Whether nodes run kubelet and containerd, and there is a control plane; else pods are namespaces."""
+    kubernetes_bin: str | None = None
+    """Where its programs are; what `make kubernetes` built if None."""
     private_nodes: int = 0
     """Nodes in private subnets, behind the NAT gateway, beside the others: with the topology of every path only."""
 

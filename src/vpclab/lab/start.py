@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from vpclab.lab.settings import LabSettings
+from vpclab.lab.settings import REGION, LabSettings
 from vpclab.lab.state import LabError, LabState, must_be_root
 
 TOOLS: Mapping[str, str] = {
@@ -52,6 +52,11 @@ def start(settings: LabSettings, progress: Callable[[str], None]) -> LabState:
     """
     must_be_able()
     settings.check()
+    if settings.kubernetes:
+        # here, where the machine's network is: what is not made yet may have to be fetched
+        from vpclab.kubernetes.supplies import gather  # noqa: PLC0415 -- other labs do without
+
+        gather(settings.name, REGION, settings.kubernetes_bin, progress)
     state = LabState(settings.name)
     state.claim()
     try:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vpclab.cgroup_tree import remove_groups
+
 ROOT = Path("/run/vpclab")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}\Z")
 GRACE = 3.0
@@ -94,12 +96,33 @@ class LabState:
         pid = self.pid()
         if pid is not None:
             done.append(_end(pid))
+        done += self._remove_outside()
         if self.directory.exists():
             shutil.rmtree(self.directory)
             done.append(f"removed {self.directory}")
         if ROOT.exists() and not any(ROOT.iterdir()):
             ROOT.rmdir()
         return done
+
+    def note_outside(self, cgroups: Iterable[Path], directories: Iterable[Path]) -> None:
+        """Remember what the lab makes that does not go with its processes, before it makes it."""
+        noted = {"cgroups": [str(one) for one in cgroups], "directories": [str(one) for one in directories]}
+        self._outside.write_text(json.dumps(noted))
+
+    @property
+    def _outside(self) -> Path:
+        return self.directory / "outside.json"
+
+    def _remove_outside(self) -> list[str]:
+        try:
+            noted = json.loads(self._outside.read_text())
+        except (FileNotFoundError, ValueError):
+            return []
+        done = [f"removed {path}" for path in noted["directories"] if Path(path).exists()]
+        for path in noted["directories"]:
+            shutil.rmtree(path, ignore_errors=True)
+        busy = remove_groups(Path(path) for path in noted["cgroups"])
+        return [*done, *(f"still in use: {path}" for path in busy)]
 
 
 def labs() -> tuple[LabState, ...]:

@@ -35,6 +35,7 @@ class NetworkTables:
         self.customer_gateways: dict[str, CustomerGateway] = {}
         self.vpn_connections: dict[str, VpnConnection] = {}
         self.load_balancers: dict[str, LoadBalancer] = {}
+        self.control_planes: dict[str, tuple[str, ...]] = {}
         tables.further[Resource.ROUTE_TABLE] = self.route_tables
         tables.further[Resource.EGRESS_ONLY_GATEWAY] = self.egress_only_gateways
         tables.further[Resource.NAT_GATEWAY] = self.nat_gateways

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from vpccni.ipam.limits import known_limits
 from vpclab.region.capacity import Capacity, LimitsOf
+from vpclab.region.control_planes import ControlPlanes
 from vpclab.region.describe import Describe
 from vpclab.region.draws import Draws
 from vpclab.region.elastic import ElasticAddresses
@@ -127,6 +128,8 @@ class Region:
         self.vpn_connections: Mapping[str, VpnConnection] = MappingProxyType(net.vpn_connections)
         self.load_balancers: Mapping[str, LoadBalancer] = MappingProxyType(net.load_balancers)
 
+        self.control_planes: Mapping[str, tuple[str, ...]] = MappingProxyType(net.control_planes)
+
         self.create_vpc = networks.create_vpc
         self.associate_vpc_cidr = networks.associate_vpc_cidr
         self.create_subnet = networks.create_subnet
@@ -172,6 +175,7 @@ class Region:
         self.create_load_balancer = balancers.create
         self.set_listeners = balancers.set_listeners
         self.delete_load_balancer = balancers.delete
+        self.connect_control_plane = ControlPlanes(tables, net, groups).connect
         self.disassociate_vpc_cidr = changes.disassociate_cidr
         self.delete_vpc = changes.delete_vpc
         self.delete_subnet = changes.delete_subnet

@@ -67,6 +67,7 @@ class Plan:
     customer_gateways: dict[str, CustomerGateway] = field(default_factory=dict)
     vpn_connections: dict[str, VpnConnection] = field(default_factory=dict)
     load_balancers: dict[str, LoadBalancer] = field(default_factory=dict)
+    control_planes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def internet_gateways(self) -> dict[str, InternetGateway]:
