@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vpclab.region.imds import role_keys
@@ -38,6 +39,14 @@ class Keys:
         )
         """The account's administrator: the key that `vpc-lab env-vars` prints."""
         self._known: dict[str, Key] = {self.admin.id: self.admin}
+
+    def lasting(self) -> dict[str, Key]:
+        """Every key that was given out, to be kept."""
+        return dict(self._known)
+
+    def restore(self, kept: Mapping[str, Key]) -> None:
+        """Know again what `lasting` gave."""
+        self._known.update(kept)
 
     def add(self, key: Key) -> None:
         """One that was given out; those that have expired are forgotten."""

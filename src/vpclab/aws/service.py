@@ -12,7 +12,8 @@ Names of parameters and values are botocore's (the ones that boto3 has); paramet
 dates with a zone, addresses, numbers, texts; None is left out. The names after the function are the parameters that it
 honours: any other one that the model has is refused, not ignored. What the function refuses it raises as
 `ApiError(code, message)` with AWS's own code, before it has changed anything (`fields=` for what a JSON service's error carries).
-It does not wait: what takes time is put into the region's schedule, which `context.later` does.
+It does not wait: what takes time is put into the region's schedule, which `context.later` does, as a step with a name: `begin` says
+what the name means (`cloud.region.means`), so that what is planned outlives the process (`vpclab.aws.lasting`).
 
 **How to add a service.** `Service(name, OPERATIONS, begin)` with botocore's name for it; protocol and shapes come from botocore's
 model. `begin(cloud)` is called once, to put the service's own state (`cloud.keep(Clusters(cloud.region))`), which every service
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from vpclab.aws.keys import Key, Keys
 from vpclab.aws.protocols.form import Parameters
@@ -31,6 +32,20 @@ from vpclab.region.region import Region
 from vpclab.region.values import ApiError
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A service's state that can be kept when the lab's process ends."""
+
+    def lasting(self) -> Any:
+        """What there is to keep: values without functions, but for `outside`."""
+
+    def restore(self, kept: Any) -> None:
+        """Be again what `lasting` gave, in a lab that has just begun."""
+
+    def outside(self) -> Mapping[str, object]:
+        """What the values refer to and is not kept with them, by names that are the same in the next process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +69,9 @@ class Context:
         """Perform another operation for the same caller, not through the gate. Raises ApiError."""
         return self.cloud.call(service, action, parameters, self)
 
-    def later(self, seconds: float, step: Callable[[], None]) -> None:
+    def later(self, seconds: float, step: str, *arguments: Any) -> None:
         """Do something after so many seconds of the region's time; at once if that is none."""
-        self.cloud.later(seconds, step)
+        self.cloud.later(seconds, step, *arguments)
 
 
 Perform = Callable[[Context, Parameters], dict[str, Any]]
@@ -111,6 +126,10 @@ class Cloud:
         """What was kept of this class. Raises KeyError if nothing was: its service is not served."""
         return cast("T", self._kept[kind])
 
+    def all_kept(self) -> Mapping[str, object]:
+        """Every service's state, by its class's name."""
+        return {kind.__name__: state for kind, state in self._kept.items()}
+
     def context(self, caller: Key | None = None) -> Context:
         """For calls that do not come by the wire; the administrator makes them if nobody else does."""
         return Context(self, caller or self.keys.admin)
@@ -129,6 +148,6 @@ class Cloud:
             )
         return known.perform(context or self.context(), parameters)
 
-    def later(self, seconds: float, step: Callable[[], None]) -> None:
+    def later(self, seconds: float, step: str, *arguments: Any) -> None:
         """Do something after so many seconds of the region's time; at once if that is none."""
-        self.region.later(seconds, step)
+        self.region.later(seconds, step, *arguments)

@@ -19,6 +19,7 @@ from vpclab.eks.tables import Named, Tables
 from vpclab.eks.values import Addon, Issue, Status, Update
 from vpclab.region.values import NO_TAGS, Tags, frozen
 
+GONE, ROLLOUT = "eks-addon-gone", "eks-addon-rollout"
 RESOLUTIONS = ("OVERWRITE", "NONE", "PRESERVE")
 
 
@@ -53,6 +54,12 @@ class Addons:
         self.attended = attended
         """Whether somebody carries rollouts out."""
         self._rollouts: dict[Named, Rollout] = {}
+        tables.region.means(GONE, self._gone)
+        tables.region.means(ROLLOUT, self._roll)
+
+    def fill(self, rollouts: Mapping[Named, Rollout]) -> None:
+        """Have these to be carried out, which were kept."""
+        self._rollouts = dict(rollouts)
 
     @property
     def rollouts(self) -> Mapping[Named, Rollout]:
@@ -174,15 +181,15 @@ class Addons:
         if addon.status in (Status.CREATING, Status.UPDATING, Status.DELETING):
             raise in_use(f"Addon {name} is {addon.status.value}", clusterName=cluster, addonName=name)
         going = self._tables.put_addon(replace(addon, status=Status.DELETING))
-
-        def gone() -> None:
-            if self._tables.addons.pop((cluster, name), None) is not None:
-                for arn in addon.pod_identities:
-                    self._tables.identities.pop(arn.rpartition("/")[2], None)
-                self._tables.note(f"{cluster}/{name}")
-
-        self._tables.later(self._tables.delays.addon, gone)
+        self._tables.later(self._tables.delays.addon, GONE, cluster, name)
         return going
+
+    def _gone(self, cluster: str, name: str) -> None:
+        addon = self._tables.addons.pop((cluster, name), None)
+        if addon is not None:
+            for arn in addon.pod_identities:
+                self._tables.identities.pop(arn.rpartition("/")[2], None)
+            self._tables.note(f"{cluster}/{name}")
 
     def rolled_out(self, rollout: Rollout, issue: Issue | None = None) -> None:
         """A rollout is over: well, or with this."""
@@ -209,18 +216,17 @@ class Addons:
         self._tables.end(rollout.update_id, () if issue is None else (issue,))
 
     def _begin(self, rollout: Rollout) -> None:
+        self._tables.later(self._tables.delays.addon, ROLLOUT, rollout)
+
+    def _roll(self, rollout: Rollout) -> None:
         key = (rollout.cluster, rollout.addon)
-
-        def now() -> None:
-            if key not in self._tables.addons:
-                return
-            self._rollouts[key] = rollout
-            if self.attended:
-                self._tables.note("/".join(key))
-            else:
-                self.rolled_out(rollout)
-
-        self._tables.later(self._tables.delays.addon, now)
+        if key not in self._tables.addons:
+            return
+        self._rollouts[key] = rollout
+        if self.attended:
+            self._tables.note("/".join(key))
+        else:
+            self.rolled_out(rollout)
 
     def _version(self, offered: OfferedAddon, wanted: str | None, kubernetes: str) -> str:
         if wanted is None:

@@ -23,6 +23,9 @@ MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
+ACTIVE, DELETED = "eks-cluster-active", "eks-cluster-deleted"
+
+
 class Clusters:
     """Operations on them."""
 
@@ -30,6 +33,8 @@ class Clusters:
         """`created` is called with each new cluster and the ARN of who made it."""
         self._tables = tables
         self._created = created
+        tables.region.means(ACTIVE, self._active)
+        tables.region.means(DELETED, self._deleted)
 
     def create(
         self,
@@ -86,7 +91,7 @@ class Clusters:
             )
         )
         self._created(cluster, creator)
-        self._tables.later(self._tables.delays.cluster, lambda: self._active(name))
+        self._tables.later(self._tables.delays.cluster, ACTIVE, name)
         return self._tables.clusters[name]
 
     def update_config(
@@ -171,7 +176,7 @@ class Clusters:
         if cluster.status in (Status.CREATING, Status.UPDATING):
             raise in_use(f"Cannot delete cluster {name} while it is {cluster.status.value}", clusterName=name)
         gone = self._tables.put_cluster(replace(cluster, status=Status.DELETING))
-        self._tables.later(self._tables.delays.cluster, lambda: self._deleted(name))
+        self._tables.later(self._tables.delays.cluster, DELETED, name)
         return gone
 
     def _changeable(self, name: str) -> Cluster:
@@ -194,18 +199,14 @@ class Clusters:
     def _change(self, cluster: Cluster, kind: str, params: Sequence[tuple[str, str]]) -> Update:
         update = self._tables.begin(cluster.name, kind, params)
         self._tables.put_cluster(replace(cluster, status=Status.UPDATING))
-
-        def done() -> None:
-            self._active(cluster.name)
-            self._tables.end(update.id)
-
-        self._tables.later(self._tables.delays.cluster, done)
+        self._tables.later(self._tables.delays.cluster, ACTIVE, cluster.name, update.id)
         return self._tables.updates[update.id]
 
-    def _active(self, name: str) -> None:
+    def _active(self, name: str, update_id: str = "") -> None:
         cluster = self._tables.clusters.get(name)
         if cluster is not None and cluster.status in (Status.CREATING, Status.UPDATING):
             self._tables.put_cluster(replace(cluster, status=Status.ACTIVE))
+        self._tables.end(update_id)
 
     def _deleted(self, name: str) -> None:
         cluster = self._tables.clusters.pop(name)

@@ -66,7 +66,7 @@ class Eks:
         identities = self.identities = Identities(tables)
         members = Members(tables, ready, attended=attended)
         clusters = Clusters(tables, access.welcome_creator)
-        nodegroups = Nodegroups(tables, members.look, access.welcome_nodes)
+        nodegroups = Nodegroups(tables, access.welcome_nodes)
 
         def identify(addon: Addon, wanted: Mapping[str, str]) -> tuple[str, ...]:
             return identities.of_addon(OFFERED[addon.name].namespace, addon, wanted)
@@ -108,6 +108,26 @@ class Eks:
         self.nodes_of = members.of
         self._members = members
         self._addons = addons
+
+    def lasting(self) -> dict[str, Any]:
+        """What there is to keep when the process ends."""
+        return {
+            "tables": self._tables.contents(),
+            "members": self._members.contents(),
+            "rollouts": dict(self._addons.rollouts),
+            "endpoints": dict(self.endpoints),
+        }
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Be again what `lasting` gave."""
+        self._tables.fill(kept["tables"])
+        self._members.fill(kept["members"])
+        self._addons.fill(kept["rollouts"])
+        self.endpoints.update(kept["endpoints"])
+
+    def outside(self) -> Mapping[str, object]:
+        """Values alone are kept."""
+        return {}
 
     @property
     def delays(self) -> EksDelays:

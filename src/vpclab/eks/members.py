@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from vpclab.eks.scaling import Member, to_end, to_launch
 from vpclab.eks.tables import Named, Tables
@@ -16,6 +17,7 @@ from vpclab.eks.values import Issue, Nodegroup, Status
 from vpclab.region.values import ApiError, Instance, InstanceState
 
 CLUSTER_TAG, GROUP_TAG = "eks:cluster-name", "eks:nodegroup-name"
+MAKE_GOOD, LOOK = "eks-nodegroup-make-good", "eks-nodegroups-look"
 RETRY = (10.0, 10.0)
 """Seconds until a launch that failed is tried again."""
 _LIVES = (InstanceState.PENDING, InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED)
@@ -37,10 +39,26 @@ class Members:
         """Groups for which a later look is planned: a loss to be made good, a launch to be tried again."""
         self.node_names: Mapping[Named, str] = {}
         """Name tags of groups' nodes that have another one than EKS gives."""
+        tables.region.means(MAKE_GOOD, self._make_good)
+        tables.region.means(LOOK, self.look)
 
     def attend(self, ready: Callable[[str], bool]) -> None:
         """From now on somebody drains, and knows which nodes are ready."""
         self._ready, self._attended = ready, True
+
+    def contents(self) -> dict[str, Any]:
+        """What is known of nodes beyond the region, to be kept."""
+        return {
+            "leaving": self._leaving,
+            "releases": self._releases,
+            "waiting": self._waiting,
+            "names": dict(self.node_names),
+        }
+
+    def fill(self, contents: Mapping[str, Any]) -> None:
+        """Know again what was kept."""
+        self._leaving, self._releases = contents["leaving"], contents["releases"]
+        self._waiting, self.node_names = contents["waiting"], contents["names"]
 
     @property
     def leaving(self) -> Mapping[str, Named]:
@@ -109,17 +127,16 @@ class Members:
 
     def _plan(self, key: Named, delay: tuple[float, float]) -> None:
         self._waiting.add(key)
+        self._tables.later(delay, MAKE_GOOD, key)
 
-        def now() -> None:
-            self._waiting.discard(key)
-            group = self._tables.nodegroups.get(key)
-            if group is None or group.status is Status.DELETING:
-                return
-            missing = group.scaling.desired - len(self.of(key))
-            if missing > 0:
-                self._launch(key, missing)
-
-        self._tables.later(delay, now)
+    def _make_good(self, key: Named) -> None:
+        self._waiting.discard(key)
+        group = self._tables.nodegroups.get(key)
+        if group is None or group.status is Status.DELETING:
+            return
+        missing = group.scaling.desired - len(self.of(key))
+        if missing > 0:
+            self._launch(key, missing)
 
     def _launch(self, key: Named, count: int) -> None:
         group = self._tables.nodegroups[key]

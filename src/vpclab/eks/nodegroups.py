@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from vpclab.eks.clusters import check_role
 from vpclab.eks.errors import bad_request, in_use, invalid
+from vpclab.eks.members import LOOK
 from vpclab.eks.tables import Tables
 from vpclab.eks.values import Cluster, Nodegroup, Scaling, Status, Update
 from vpclab.eks.versions import VERSIONS, minor_of
@@ -26,12 +27,9 @@ Taint = tuple[str, str, str]
 class Nodegroups:
     """Operations on them."""
 
-    def __init__(
-        self, tables: Tables, look: Callable[[], None], created: Callable[[Nodegroup], None]
-    ) -> None:
-        """`look` makes the nodes as the groups say; `created` is called with each new group."""
+    def __init__(self, tables: Tables, created: Callable[[Nodegroup], None]) -> None:
+        """`created` is called with each new group."""
         self._tables = tables
-        self._look = look
         self._created = created
 
     def create(
@@ -106,7 +104,7 @@ class Nodegroups:
             )
         )
         self._created(group)
-        self._tables.later(self._tables.delays.nodegroup, self._look)
+        self._tables.later(self._tables.delays.nodegroup, LOOK)
         return self._tables.nodegroups[cluster_name, name]
 
     def update_config(
@@ -194,7 +192,7 @@ class Nodegroups:
         going = self._tables.put_nodegroup(
             replace(group, status=Status.DELETING, modified_at=self._tables.now)
         )
-        self._tables.later(self._tables.delays.nodegroup, self._look)
+        self._tables.later(self._tables.delays.nodegroup, LOOK)
         return going
 
     def _changeable(self, cluster: str, name: str) -> Nodegroup:
@@ -210,7 +208,7 @@ class Nodegroups:
     def _change(self, group: Nodegroup, kind: str, params: Sequence[tuple[str, str]]) -> Update:
         update = self._tables.begin(group.cluster, kind, params, nodegroup=group.name)
         self._tables.put_nodegroup(replace(group, status=Status.UPDATING, modified_at=self._tables.now))
-        self._tables.later(self._tables.delays.nodegroup, self._look)
+        self._tables.later(self._tables.delays.nodegroup, LOOK)
         return self._tables.updates[update.id]
 
     def _check(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from vpclab.eks.errors import no_addon, no_cluster, no_nodegroup
 from vpclab.eks.values import (
@@ -25,6 +26,10 @@ Named = tuple[str, str]
 """A cluster's name, and of what is in it."""
 
 
+TABLES = ("clusters", "nodegroups", "addons", "updates", "entries", "policies", "identities")
+KEPT = ("delays", "draws", *TABLES)
+
+
 class Tables:
     """The state. Values are replaced, never changed."""
 
@@ -40,6 +45,18 @@ class Tables:
         self.policies: dict[Named, dict[str, PolicyAssociation]] = {}
         """By cluster and principal, then by the policy's ARN."""
         self.identities: dict[str, PodIdentity] = {}
+
+    def contents(self) -> dict[str, Any]:
+        """All that is known, to be kept."""
+        return {name: getattr(self, name) for name in KEPT}
+
+    def fill(self, contents: Mapping[str, Any]) -> None:
+        """Know again what was kept. Tables stay the same objects: others look into them."""
+        self.delays, self.draws = contents["delays"], contents["draws"]
+        for name in TABLES:
+            table: dict[Any, Any] = getattr(self, name)
+            table.clear()
+            table.update(contents[name])
 
     @property
     def now(self) -> float:
@@ -108,9 +125,9 @@ class Tables:
             status = "Failed" if problems else "Successful"
             self.updates[update_id] = replace(update, status=status, errors=problems)
 
-    def later(self, delay: tuple[float, float], step: Callable[[], None]) -> None:
-        """Do it after a drawn delay; at once if that is none."""
-        self.region.later(self.draws.uniform(*delay), step)
+    def later(self, delay: tuple[float, float], step: str, *arguments: Any) -> None:
+        """Have a step of the region's schedule happen after a drawn delay; at once if that is none."""
+        self.region.later(self.draws.uniform(*delay), step, *arguments)
 
     def note(self, what: str) -> None:
         """Tell whoever follows the region that something of EKS is different."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
+from typing import Any
 
 from vpccni.ipam.limits import known_limits
 from vpclab.region.capacity import Capacity, LimitsOf
@@ -53,7 +54,6 @@ from vpclab.region.values import (
 from vpclab.region.vpc_changes import VpcChanges
 from vpclab.region.vpn import Vpns
 
-CALL = "call"
 DEFAULT_DELAYS = Delays()
 
 
@@ -88,7 +88,6 @@ class Region:
         self.account = tables.account
         self._tables = tables
         self.gate = state.gate
-        tables.schedule.means(CALL, lambda step: step())
         routes = RouteTables(tables, net)
         networks = Networks(tables, routes)
         elastic = ElasticAddresses(tables)
@@ -255,9 +254,13 @@ class Region:
         """When `advance` will change something; None if nothing is under way."""
         return self._tables.schedule.next_due()
 
-    def later(self, seconds: float, step: Callable[[], None]) -> None:
-        """Have something done when so many seconds have passed; at once if that is none."""
-        self._tables.after(seconds, CALL, step)
+    def means(self, step: str, does: Callable[..., None]) -> None:
+        """Say what a step is that others plan; to be said anew for a region that was kept."""
+        self._tables.schedule.means(step, does)
+
+    def later(self, seconds: float, step: str, *arguments: Any) -> None:
+        """Have a step happen when so many seconds have passed; at once if that is none. Arguments are plain values."""
+        self._tables.after(seconds, step, *arguments)
 
     @property
     def has_changes(self) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copyreg
 import io
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from vpclab.region.gate import Gate
 from vpclab.region.networking import NetworkTables
 from vpclab.region.tables import Tables
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +25,48 @@ class RegionState:
     gate: Gate
 
 
-def dump(value: Any) -> bytes:
+def dump(value: Any, outside: Mapping[str, object] = NOTHING) -> bytes:
     """A value and all that it refers to, as bytes; what refers to the same does so again when it is loaded.
 
-    Raises what `pickle` does for a function or the like: none may be part of what is kept.
+    `outside` is left out, and referred to by its name. Raises what `pickle` does for a function that has no place of its own:
+    none may be part of what is kept.
     """
     written = io.BytesIO()
-    pickler = pickle.Pickler(written, pickle.HIGHEST_PROTOCOL)
-    # tags are read-only views of dictionaries that nobody else has
-    pickler.dispatch_table = copyreg.dispatch_table | {MappingProxyType: lambda view: (_view, (dict(view),))}
+    pickler = _Pickler(written, pickle.HIGHEST_PROTOCOL)
+    pickler.names = {id(one): name for name, one in outside.items()}
     pickler.dump(value)
     return written.getvalue()
 
 
+def load(written: bytes, outside: Mapping[str, object] = NOTHING) -> Any:
+    """What `dump` was given, with this process's `outside`.
+
+    The bytes must be one's own: loading those of a stranger runs what they say.
+    """
+    unpickler = _Unpickler(io.BytesIO(written))
+    unpickler.outside = outside
+    return unpickler.load()
+
+
+class _Pickler(pickle.Pickler):
+    names: Mapping[int, str] = {}
+
+    def persistent_id(self, value: Any) -> str | None:
+        return self.names.get(id(value))
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, MappingProxyType):
+            # tags are read-only views of dictionaries that nobody else has
+            return _view, (dict(value),)
+        return NotImplemented
+
+
+class _Unpickler(pickle.Unpickler):
+    outside: Mapping[str, object] = NOTHING
+
+    def persistent_load(self, name: Any) -> object:
+        return self.outside[name]
+
+
 def _view(of: dict[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(of)
-
-
-def load(written: bytes) -> Any:
-    """What `dump` was given. The bytes must be one's own: loading those of a stranger runs what they say."""
-    return pickle.loads(written)  # noqa: S301 -- the lab's own file, which is root's alone

@@ -10,6 +10,8 @@ from vpclab.cloudformation import Engine
 from vpclab.cloudformation.types import TYPES
 from vpclab.region.values import ApiError
 
+TICK = "cloudformation-tick"
+
 
 class _OnBehalf:
     """The account's API as CloudFormation has it: it alone may write tags that are AWS's own."""
@@ -33,10 +35,10 @@ class Stacks:
 
     def __init__(self, cloud: Cloud) -> None:
         self._region = region = cloud.region
-        self.engine = Engine(
-            _OnBehalf(cloud), TYPES, region=region.name, account=region.account, now=region.now
-        )
+        self._api = _OnBehalf(cloud)
+        self.engine = Engine(self._api, TYPES, region=region.name, account=region.account, now=region.now)
         self._planned = False
+        region.means(TICK, self._tick)
 
     def wound(self) -> Engine:
         """The engine, told the time."""
@@ -49,7 +51,19 @@ class Stacks:
         due = self.engine.next_due()
         if due is not None and not self._planned:
             self._planned = True
-            self._region.later(due - self._region.now, self._tick)
+            self._region.later(due - self._region.now, TICK)
+
+    def lasting(self) -> tuple[Engine, bool]:
+        """What there is to keep when the process ends."""
+        return self.engine, self._planned
+
+    def restore(self, kept: tuple[Engine, bool]) -> None:
+        """Be again what `lasting` gave."""
+        self.engine, self._planned = kept
+
+    def outside(self) -> Mapping[str, object]:
+        """The account's API and what the types do are the process's."""
+        return {"api": self._api, "types": TYPES, **{f"type {name}": kind for name, kind in TYPES.items()}}
 
     def _tick(self) -> None:
         self._planned = False

@@ -96,6 +96,18 @@ class Records:
         self.roles[NODE_ROLE] = Role(NODE_ROLE, "/", self.new_id("AROA"), trust, region.now)
         self.profiles[NODE_ROLE] = Profile(NODE_ROLE, "/", self.new_id("AIPA"), region.now, [NODE_ROLE])
 
+    def lasting(self) -> dict[str, Any]:
+        """What there is to keep when the process ends."""
+        return {name: value for name, value in vars(self).items() if name != "region"}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Be again what `lasting` gave."""
+        vars(self).update(kept)
+
+    def outside(self) -> Mapping[str, object]:
+        """Values alone are kept."""
+        return {}
+
     def new_id(self, kind: str) -> str:
         """An id like AWS's: four letters that tell the kind, and seventeen more."""
         self._made += 1
