@@ -205,6 +205,15 @@ class FaultBook:
             for entry in self._entries.values()
         ]
 
+    def texts(self) -> list[str]:
+        """Those that are on and have not failed all their calls, as they were written: to be kept."""
+        return [e.spec.text for e in self._entries.values() if e.fault is None or e.fault.count != 0]
+
+    def without(self) -> Region:
+        """The region as it is without any, so that a book that is kept by its texts can be written anew in it."""
+        self.clear()
+        return self._region
+
     def _apply(self) -> None:
         """Everything anew from what was there before the first fault: so the order of clearing does not matter."""
         delays, throttle = self._delays, self._throttle
