@@ -4,6 +4,7 @@ import pytest
 
 from vpclab.region import ApiError, Delays, Latency, Rate, Region
 from vpclab.region.faults import FaultBook, FaultSpecError, read_fault
+from vpclab.region.state import dump, load
 
 
 @pytest.mark.parametrize(
@@ -130,3 +131,22 @@ def test_a_bucket_that_changes_begins_full_and_the_others_go_on() -> None:
     region.gate.admit("CreateTags", 2.0)
     book.clear([key])
     region.gate.admit("CreateTags", 2.0)
+
+
+def test_faults_outlive_the_process_and_can_still_be_cleared() -> None:
+    region = Region(delays=Delays(attach=(1, 1)))
+    before = region.delays
+    book = FaultBook(region)
+    for text in ("attach=5", "error:CreateTags=InternalError,count=1", "throttle=off"):
+        book.add(text)
+    with pytest.raises(ApiError):
+        region.gate.admit("CreateTags", 0.0, whole=False)
+    kept, book_kept = load(dump((region.state, book.lasting())))
+    again = Region(state=kept)
+    book = FaultBook.restored(again, book_kept)
+    assert [one["fault"] for one in book.listed()] == ["attach=5", "throttle=off"], (
+        "the other has failed all its calls"
+    )
+    assert (again.delays.attach, again.gate.throttle, again.gate.faults) == ((5, 5), False, [])
+    book.clear()
+    assert (again.delays, again.gate.throttle) == (before, True)

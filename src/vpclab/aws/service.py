@@ -74,6 +74,22 @@ class Context:
         self.cloud.later(seconds, step, *arguments)
 
 
+class Remembered:
+    """A state that is values alone, beside the region: all of it is kept. Meets `Lasting`."""
+
+    def lasting(self) -> dict[str, Any]:
+        """What there is to keep when the process ends."""
+        return {name: value for name, value in vars(self).items() if not isinstance(value, Region)}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Be again what `lasting` gave."""
+        vars(self).update(kept)
+
+    def outside(self) -> Mapping[str, object]:
+        """Values alone are kept."""
+        return {}
+
+
 Perform = Callable[[Context, Parameters], dict[str, Any]]
 ALWAYS = frozenset({"DryRun", "ClientToken", "clientRequestToken"})
 """Parameters that the endpoint itself takes care of."""

@@ -55,7 +55,9 @@ class KeptLab:
     def read(self) -> dict[str, bytes]:
         """Every part. Raises LabError: nothing was kept, or by another version."""
         if not self.there:
-            raise LabError(f"nothing was kept of this lab ({self._file} is not there): vpc-lab up makes one anew")
+            raise LabError(
+                f"nothing was kept of this lab ({self._file} is not there): vpc-lab up makes one anew"
+            )
         try:
             with closing(sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)) as connection:
                 parts = dict(connection.execute("SELECT name, value FROM parts").fetchall())

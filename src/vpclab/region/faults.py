@@ -205,14 +205,28 @@ class FaultBook:
             for entry in self._entries.values()
         ]
 
-    def texts(self) -> list[str]:
-        """Those that are on and have not failed all their calls, as they were written: to be kept."""
-        return [e.spec.text for e in self._entries.values() if e.fault is None or e.fault.count != 0]
+    def lasting(self) -> dict[str, Any]:
+        """What there is to keep: the faults that are on and have calls left to fail, and what was there before the first."""
+        texts = [e.spec.text for e in self._entries.values() if e.fault is None or e.fault.count != 0]
+        return {
+            "texts": texts,
+            "delays": self._delays,
+            "latency": self._latency,
+            "throttle": self._throttle,
+            "rates": self._rates,
+        }
 
-    def without(self) -> Region:
-        """The region as it is without any, so that a book that is kept by its texts can be written anew in it."""
-        self.clear()
-        return self._region
+    @classmethod
+    def restored(cls, region: Region, kept: Mapping[str, Any]) -> FaultBook:
+        """The book of a region that was kept: its faults are written anew, and count from the beginning."""
+        gate = region.gate
+        gate.faults.clear()
+        region.delays, gate.latency, gate.throttle = kept["delays"], kept["latency"], kept["throttle"]
+        gate.set_rates(kept["rates"])
+        book = cls(region)
+        for text in kept["texts"]:
+            book.add(text)
+        return book
 
     def _apply(self) -> None:
         """Everything anew from what was there before the first fault: so the order of clearing does not matter."""

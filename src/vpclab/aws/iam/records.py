@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vpclab.aws.protocols.form import Parameters
+from vpclab.aws.service import Remembered
 from vpclab.region.filters import page_start, page_token
 from vpclab.region.region import Region
 from vpclab.region.study import NODE_ROLE
@@ -80,7 +81,7 @@ class Provider:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-class Records:
+class Records(Remembered):
     """The account's, by name or ARN. The role of the lab's nodes is there from the start."""
 
     def __init__(self, region: Region) -> None:
@@ -95,18 +96,6 @@ class Records:
         trust = json.dumps(SERVICES_DOCUMENT)
         self.roles[NODE_ROLE] = Role(NODE_ROLE, "/", self.new_id("AROA"), trust, region.now)
         self.profiles[NODE_ROLE] = Profile(NODE_ROLE, "/", self.new_id("AIPA"), region.now, [NODE_ROLE])
-
-    def lasting(self) -> dict[str, Any]:
-        """What there is to keep when the process ends."""
-        return {name: value for name, value in vars(self).items() if name != "region"}
-
-    def restore(self, kept: Mapping[str, Any]) -> None:
-        """Be again what `lasting` gave."""
-        vars(self).update(kept)
-
-    def outside(self) -> Mapping[str, object]:
-        """Values alone are kept."""
-        return {}
 
     def new_id(self, kind: str) -> str:
         """An id like AWS's: four letters that tell the kind, and seventeen more."""

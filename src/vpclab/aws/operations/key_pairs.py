@@ -10,7 +10,7 @@ from typing import Any
 from vpclab.aws import items
 from vpclab.aws.operations import arguments as args
 from vpclab.aws.operations.arguments import Parameters
-from vpclab.aws.service import Context, operation
+from vpclab.aws.service import Context, Remembered, operation
 from vpclab.aws.times import moment
 from vpclab.region.errors import invalid
 from vpclab.region.filters import Reader, matching
@@ -29,7 +29,7 @@ class KeyPair:
     tags: Tags = field(default_factory=dict, hash=False)
 
 
-class KeyPairs:
+class KeyPairs(Remembered):
     """The region's, by name."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from vpclab.aws import items
 from vpclab.aws.operations import arguments as args
 from vpclab.aws.operations.arguments import PAGED, Parameters
-from vpclab.aws.service import Context, operation
+from vpclab.aws.service import Context, Remembered, operation
 from vpclab.aws.times import moment
 from vpclab.region.filters import Reader, matching, paged
 from vpclab.region.values import ApiError, Tags
@@ -50,7 +50,7 @@ class Template:
         return {} if kept is None else kept[0]
 
 
-class Templates:
+class Templates(Remembered):
     """The region's, by id."""
 
     def __init__(self) -> None:
