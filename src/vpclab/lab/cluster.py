@@ -124,6 +124,11 @@ class Attendant:
                 await self._hypervisor.kind.drain(machine)
             except LabError as error:
                 problem = str(error)
+            except (
+                Exception
+            ) as error:  # whatever it is, the node goes, and the group says why its pods did not
+                log.exception("could not drain %s", machine.name)
+                problem = repr(error)
         self._eks.drained(instance_id, problem)
 
     async def _roll_out(self, rollout: Rollout) -> None:

@@ -106,7 +106,7 @@ class Lab:
         self._follower = asyncio.get_running_loop().create_task(
             self.fabric.follow(self.region, self._changes())
         )
-        for machine in self.machines.values():
+        for machine in tuple(self.machines.values()):
             try:
                 await self.hypervisor.wait_ready(machine.instance_id)
             except NodeNotReadyError as error:
