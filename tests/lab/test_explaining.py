@@ -11,7 +11,7 @@ import pytest
 from tests.lab.conftest import LabUnderTest, StartLab
 from vpccni.ipam.reasons import Reason
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 
 def explain(lab: LabUnderTest, node: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
