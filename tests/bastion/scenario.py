@@ -32,7 +32,7 @@ async def play(root: Path) -> None:
     kit = gather_kit()
     await equip_node(place, kit)
     (root / "programs").mkdir()
-    desk = Desk({"CLUSTER_NAME": "my 'eks'", "LC_ALL": "C"}, "{}", root / "programs")
+    desk = Desk({"CLUSTER_NAME": "my 'eks'", "LC_ALL": "C"}, "{}", root / "programs", "192.0.2.2")
     await equip_bastion(place, kit, desk)
     async with asyncio.timeout(60):
         while (

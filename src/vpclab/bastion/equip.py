@@ -27,6 +27,8 @@ class Desk:
     kubeconfig: str
     programs: Path
     """A folder for PATH: kubectl is there."""
+    nameserver: str
+    """The VPC's."""
 
 
 async def equip_node(place: Place, kit: Kit) -> None:
@@ -47,7 +49,8 @@ async def equip_bastion(place: Place, kit: Kit, desk: Desk) -> None:
     """A login shell there has all that the study types. At each boot. Raises OSError."""
     path = f"{desk.programs}:{files.SYSTEM_PATH}:{kit.aws}:{Path(sys.executable).parent}"
     found = files.on_the_bastion(desk.variables, path, desk.kubeconfig, kit.private_key, _programs())
-    await place.call(_prepare, kit, found)
+    names: Files = {"/etc/resolv.conf": (f"nameserver {desk.nameserver}\n", 0o644)}
+    await place.call(_prepare, kit, {**found, **names})
 
 
 def shell_command(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """`vpc-lab`: a VPC with an EKS cluster's networking, on this machine. Commands by topic, a file each."""
 
-from vpclab.cli import agents, faults, images, labs, nodes, pods, proof
+from vpclab.cli import agents, faults, images, labs, nodes, pods, proof, study
 from vpclab.cli.base import main
 
-__all__ = ["agents", "faults", "images", "labs", "main", "nodes", "pods", "proof"]
+__all__ = ["agents", "faults", "images", "labs", "main", "nodes", "pods", "proof", "study"]

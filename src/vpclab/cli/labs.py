@@ -200,8 +200,12 @@ def run(name: str, where: str, command: tuple[str, ...]) -> None:
 @NAME
 @plain_errors
 def shell(name: str) -> None:
-    """A shell on the bastion."""
-    sys.exit(_run_in(name, "bastion", (os.environ.get("SHELL", "/bin/bash"),)))
+    """A shell on the bastion; with Kubernetes, one that has kubectl, aws, ssh to the nodes and the study's variables."""
+    if not ask(name, "desk")["there"]:
+        sys.exit(_run_in(name, "bastion", (os.environ.get("SHELL", "/bin/bash"),)))
+    from vpclab.bastion.equip import shell_command  # noqa: PLC0415 -- other labs do without
+
+    sys.exit(_run_in(name, "bastion", shell_command()))
 
 
 @main.command()

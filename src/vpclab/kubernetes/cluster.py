@@ -11,11 +11,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from vpclab.bastion import Desk, equip_bastion, equip_node
 from vpclab.eks import Eks
 from vpclab.fabric import AWS_API, Fabric, Place
 from vpclab.images.aws_node import aws_node_objects, custom_resources
 from vpclab.images.registry import registry_app
-from vpclab.kubernetes import addons, cgroups, containerd, kubelet, objects, resolver
+from vpclab.kubernetes import addons, cgroups, containerd, desk, kubelet, objects, resolver
 from vpclab.kubernetes.api import KubernetesError
 from vpclab.kubernetes.cloud import NODES, CloudController
 from vpclab.kubernetes.control_plane import DNS_SERVICE, ControlPlane
@@ -30,6 +31,7 @@ from vpclab.region.values import Instance
 from vpclab.serving import Serving, serve
 
 NODE_GROUP_TAG = "eks:nodegroup-name"
+BASTION = "bastion"
 PODS = "/api/v1/pods"
 REGISTRY_PORT = 5000
 """Of the lab's registry, at AWS's address."""
@@ -174,6 +176,19 @@ class Cluster:
             nameserver=str(resolver.address_in(self._study.vpc.cidrs[0])),
         )
         return KubernetesNode(name, instance.id, place, outfit, self._ready)
+
+    async def equip(self, machine: Machine) -> None:
+        """What a person needs on a machine that boots: a shell on the bastion, a way onto each node. Raises OSError."""
+        if isinstance(machine, KubernetesNode):
+            await equip_node(machine.place, self._supplies.kit)
+        elif machine.name == BASTION:
+            nameserver = str(resolver.address_in(self._study.vpc.cidrs[0]))
+            variables = desk.variables(self._region, self._study, self._supplies.binaries.version())
+            kubeconfig = self.control.admin_kubeconfig()
+            programs = self._supplies.binaries.directory
+            await equip_bastion(
+                machine.place, self._supplies.kit, Desk(variables, kubeconfig, programs, nameserver)
+            )
 
     async def _ready(self, node: str) -> tuple[bool, str]:
         return self._cloud.ready(node) if self._cloud else (False, "the cluster is not up")

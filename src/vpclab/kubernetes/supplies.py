@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vpclab.bastion import Kit, gather_kit
 from vpclab.images import ImageError, LabImages, build_images
 from vpclab.kubernetes.binaries import Binaries, BinariesError, cache_directory, find
 from vpclab.lab.state import LabError
@@ -21,6 +22,8 @@ class Supplies:
     """Where baked disks are kept from lab to lab."""
     disks: Path
     """This lab's nodes' disks: on the machine's, not in memory. Removed when the lab goes."""
+    kit: Kit
+    """For a person on its machines; the keys are this object's own."""
 
 
 def disks_of(lab: str) -> Path:
@@ -39,6 +42,7 @@ def gather(
     try:
         binaries = find(Path(directory) if directory else None)
         images = build_images(region, binaries.directory, say=say)
+        kit = gather_kit()
     except (BinariesError, ImageError) as error:
         raise LabError(str(error)) from error
-    return Supplies(binaries, images, cache_directory(), disks_of(lab))
+    return Supplies(binaries, images, cache_directory(), disks_of(lab), kit)

@@ -61,6 +61,10 @@ async def _way_in(lab: Lab, p: dict[str, Any]) -> Any:
     return lab.way_in(p["name"])
 
 
+async def _desk(lab: Lab, _: dict[str, Any]) -> Any:
+    return {"there": lab.cluster is not None}
+
+
 async def _spoofed(lab: Lab, _: dict[str, Any]) -> Any:
     return (await lab.fabric.counters()).spoofed
 
@@ -156,6 +160,7 @@ HANDLERS: dict[str, Handler] = {
     "pod-check": _pod_check,
     "sandboxes": _sandboxes,
     "way-in": _way_in,
+    "desk": _desk,
     "spoofed": _spoofed,
     "calls": _calls,
     "agent-kill": _agent_kill,

@@ -72,7 +72,7 @@ def run_inside(state: LabState, way: Mapping[str, int], command: Sequence[str]) 
     child = os.fork()
     if child == 0:
         _become(command)
-    with _signals_are_the_childs(child), _terminal_comes_back():
+    with _signals_are_the_childs(child), terminal_comes_back():
         _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else BY_SIGNAL - code
@@ -115,7 +115,7 @@ def _signals_are_the_childs(child: int) -> Iterator[None]:
 
 
 @contextmanager
-def _terminal_comes_back() -> Iterator[None]:
+def terminal_comes_back() -> Iterator[None]:
     """A shell inside makes itself the terminal's foreground and can't give back a group it does not see."""
     try:
         yield

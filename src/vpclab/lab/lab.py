@@ -127,7 +127,9 @@ class Lab:
             await self.cluster.stop()
 
     async def _booted(self, machine: Machine) -> None:
-        """What the topology has on a machine that comes up again."""
+        """What the topology, and the cluster, have on a machine that comes up or comes up again."""
+        if self.cluster is not None:
+            await self.cluster.equip(machine)
         ends = self._ends
         if ends is not None and machine.name in ends.places:
             await ends.witness.listen(machine.place, ends.addresses[machine.name])

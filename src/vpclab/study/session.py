@@ -7,6 +7,7 @@ the output is to be judged.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
 import select
@@ -18,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+
+from vpclab.lab.enter import terminal_comes_back
 
 COMMANDS, STATUSES = 8, 9
 """Descriptors in the shell."""
@@ -49,7 +52,8 @@ class Session:
             termios.tcsetwinsize(slave, (ROWS, COLUMNS))
         commands, self._commands = os.pipe()
         self._statuses, statuses = os.pipe()
-        # the numbers are the shell's; nsenter and env hand descriptors on
+        commands, statuses = _far_from_the_shells(commands), _far_from_the_shells(statuses)
+        # nsenter and env hand descriptors on
         script = f"exec {COMMANDS}<&{commands} {STATUSES}>&{statuses} {commands}<&- {statuses}>&-\n{LOOP}"
         try:
             self._process = subprocess.Popen(
@@ -84,7 +88,7 @@ class Session:
 
     def run(self, command: str, patience: float = LONGEST) -> tuple[int, str]:
         """Its status, and what it printed if that is captured. Raises SessionError."""
-        with _interrupts_are_the_shells():
+        with _interrupts_are_the_shells(), terminal_comes_back():
             os.write(self._commands, command.encode() + b"\0")
             said, status = b"", b""
             deadline = time.monotonic() + patience
@@ -112,6 +116,13 @@ class Session:
             return os.read(self._terminal, 65536) if self._terminal is not None else b""
         except OSError:  # nobody has the other end open
             return b""
+
+
+def _far_from_the_shells(fd: int) -> int:
+    """The same, by a number that the shell does not use for another."""
+    far = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, STATUSES + 1)
+    os.close(fd)
+    return far
 
 
 def _shown(said: bytes) -> str:
