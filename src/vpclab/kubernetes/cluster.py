@@ -177,7 +177,7 @@ class Cluster:
         )
         return KubernetesNode(name, instance.id, place, outfit, self._ready)
 
-    async def equip(self, machine: Machine) -> None:
+    async def booted(self, machine: Machine) -> None:
         """What a person needs on a machine that boots: a shell on the bastion, a way onto each node. Raises OSError."""
         if isinstance(machine, KubernetesNode):
             await equip_node(machine.place, self._supplies.kit)

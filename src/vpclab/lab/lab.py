@@ -129,7 +129,7 @@ class Lab:
     async def _booted(self, machine: Machine) -> None:
         """What the topology, and the cluster, have on a machine that comes up or comes up again."""
         if self.cluster is not None:
-            await self.cluster.equip(machine)
+            await self.cluster.booted(machine)
         ends = self._ends
         if ends is not None and machine.name in ends.places:
             await ends.witness.listen(machine.place, ends.addresses[machine.name])
