@@ -19,7 +19,7 @@ from botocore.config import Config
 from tests.lab.conftest import LabUnderTest, StartLab
 from tests.lab.waiting import until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 ONCE = Config(retries={"total_max_attempts": 1})
 AWS = str(Path(sys.executable).with_name("aws"))
 W6 = (

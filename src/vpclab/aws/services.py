@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from vpclab.aws import cloudformation, ec2, eks, iam, ssm, sts
+from vpclab.aws import autoscaling, cloudformation, ec2, eks, iam, ssm, sts
 from vpclab.aws.service import Cloud, Service
 from vpclab.region.region import Region
 
 SERVICES: tuple[Service, ...] = (
+    autoscaling.SERVICE,
     cloudformation.SERVICE,
     ec2.SERVICE,
     eks.SERVICE,
