@@ -21,6 +21,7 @@ from vpclab.region import (
     Region,
     Wanted,
 )
+from vpclab.region.reservations import ReservationType
 
 CIDRS = tuple(map(IPv4Network, ("10.0.0.0/28", "10.0.1.0/26", "10.0.2.0/27")))
 TYPES = (
@@ -170,6 +171,21 @@ class Accounting(RuleBasedStateMachine):
                 "modify_network_interface", eni.id, delete_on_termination=(eni.attachment.id, delete)
             )
 
+    @rule(subnet=st.sampled_from(range(3)), start=offsets, kind=st.sampled_from(ReservationType))
+    def reserve(self, subnet: int, start: int, kind: ReservationType) -> None:
+        block = IPv4Network((int(CIDRS[subnet].network_address) + start // 16 * 16, 28))
+        self.attempt("create_subnet_cidr_reservation", self.subnets[subnet], block, kind)
+
+    @rule(subnet=st.sampled_from(range(3)))
+    def give_a_reservation_up(self, subnet: int) -> None:
+        for reservation in self.region.subnet_cidr_reservations(self.subnets[subnet])[:1]:
+            self.region.delete_subnet_cidr_reservation(reservation.id)
+
+    @precondition(any_instances)
+    @rule(place=places, name=st.sampled_from(("stop_instance", "start_instance", "reboot_instance")))
+    def change_state(self, place: int, name: str) -> None:
+        self.attempt(name, self.an_instance(place))
+
     @rule(seconds=st.floats(0, 4))
     def wait(self, seconds: float) -> None:
         self.region.advance(self.region.now + seconds)
@@ -190,6 +206,8 @@ class Accounting(RuleBasedStateMachine):
                 n.num_addresses for n in held
             )
             assert all(network.subnet_of(cidr) for network in held)
+            prefixes = [prefix for eni in self.region.enis_in(subnet_id) for prefix in eni.prefixes]
+            assert all(p.prefixlen == 28 and int(p.network_address) % 16 == 0 for p in prefixes)
             assert not {cidr[0], cidr[1], cidr[2], cidr[3], cidr[-1]} & {a for n in held for a in n}
 
     @invariant()
