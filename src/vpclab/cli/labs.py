@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -95,6 +95,20 @@ from vpclab.lab.state import LabError, labs, running
     show_default="a free one",
     help="Where AWS's API answers on 127.0.0.1 of this machine.",
 )
+@click.option("--empty", is_flag=True, help="Nothing in the region yet: no VPC, no instance.")
+@click.option(
+    "--template",
+    type=click.File(),
+    help="Begin with a stack of this CloudFormation template instead of the study's (docs/cloudformation.md).",
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=key_values,
+    help="Of the template.",
+)
 @click.option("--strict-auth", is_flag=True, help="AWS's API verifies signatures; else any key will do.")
 @click.option(
     "--kubernetes", is_flag=True, help="A real cluster: control plane, kubelet and containerd on each node."
@@ -105,13 +119,14 @@ from vpclab.lab.state import LabError, labs, running
     help="Where its programs are; what make kubernetes built, if not given.",
 )
 @plain_errors
-def up(*, delays: str, **asked: Any) -> None:
+def up(*, delays: str, template: IO[str] | None, **asked: Any) -> None:
     """Bring a lab up: a VPC, a bastion, nodes with the agent."""
     from vpccni.ipam.limits import known_limits  # noqa: PLC0415 -- commands load what they need
     from vpclab.lab.settings import LabSettings  # noqa: PLC0415
     from vpclab.lab.start import start  # noqa: PLC0415
 
-    settings = LabSettings(real_delays=delays == "real", **asked)
+    text = None if template is None else template.read()
+    settings = LabSettings(real_delays=delays == "real", template=text, **asked)
     if known_limits(settings.instance_type) is None:
         raise LabError(
             f"there is no instance type {settings.instance_type}; try t3.medium, m5.large, c5.4xlarge"

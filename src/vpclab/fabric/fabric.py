@@ -55,6 +55,7 @@ class Fabric:
     def __init__(self) -> None:
         self.internet = Internet(Place.create("internet"))
         self._vpcs: dict[str, VpcWires] = {}
+        self._built = 0
         self._trunks = Trunks()
         self._instances: dict[str, Place] = {}
         self._region: RegionView | None = None
@@ -82,18 +83,16 @@ class Fabric:
         """The first VPC's."""
         return next(iter(self._vpcs.values())).router
 
-    async def start(self, vpcs: Iterable[Vpc]) -> None:
+    async def start(self, vpcs: Iterable[Vpc] = ()) -> None:
         """Build what is there without any instance; checkip and the internet's witness answer when this returns.
 
+        VPCs that come later are built by `sync`.
+
         Raises:
-            ValueError: no VPC. Those that come later are built by `sync`.
             CommandError: a step failed; `close` and make another.
         """
-        all_vpcs = tuple(vpcs)
-        if not all_vpcs:
-            raise ValueError("a fabric carries at least one VPC: make one in the region first")
         await self.internet.start()
-        for vpc in all_vpcs:
+        for vpc in vpcs:
             await self._build(vpc)
         bound = await self.internet.place.listen(CHECKIP, 80)
         self._checkip = await serve(application(), bound)
@@ -119,6 +118,8 @@ class Fabric:
             for wires in self._vpcs.values():
                 await wires.apply(region, instances, self.internet)
             await self._trunks.leave(region, self.routers)
+            for vpc_id in [one for one in self._vpcs if one not in region.vpcs]:
+                self._vpcs.pop(vpc_id).close()
 
     async def follow(self, region: RegionView, changes: AsyncIterable[object]) -> None:
         """Sync after every item of `changes`, until they end. A failure is logged and tried again."""
@@ -198,7 +199,8 @@ class Fabric:
     async def _build(self, vpc: Vpc) -> None:
         first = not self._vpcs
         suffix = "" if first else f"-{vpc.tags.get('Name', vpc.id)}"
-        wires = VpcWires(vpc.id, suffix, len(self._vpcs))
+        wires = VpcWires(vpc.id, suffix, self._built)
+        self._built += 1
         self._vpcs[vpc.id] = wires
         await wires.start(self.internet, first=first)
 

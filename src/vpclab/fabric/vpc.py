@@ -41,6 +41,11 @@ class VpcWires:
         )
         await self.igw.join()
 
+    def close(self) -> None:
+        """The VPC is gone: let its namespaces go."""
+        for place in self.places:
+            place.close()
+
     async def apply(
         self, region: RegionView, instances: Mapping[str, Namespaces], internet: Internet
     ) -> None:

@@ -48,7 +48,6 @@ class Cluster:
         self,
         name: str,
         eks: Eks,
-        study: Study,
         fabric: Fabric,
         root: Path,
         supplies: Supplies,
@@ -61,7 +60,7 @@ class Cluster:
         self._eks = eks
         self._region = eks.region
         self._always = dict(always)
-        self._study = study
+        self._study: Study | None = None
         self._fabric = fabric
         self._root = root
         self._supplies = supplies
@@ -88,20 +87,28 @@ class Cluster:
 
     # --- up and down ----------------------------------------------------------------------------------------
 
-    async def start(self, say: Callable[[str], None]) -> None:
-        """The control plane and the objects of the add-ons; nodes may come from then on.
+    @property
+    def study(self) -> Study:
+        """The VPC that it is in, once it was started."""
+        if self._study is None:
+            raise LabError("the cluster is not up yet")
+        return self._study
+
+    async def start(self, study: Study, say: Callable[[str], None]) -> None:
+        """The control plane in a VPC and the objects of the add-ons; nodes may come from then on.
 
         Raises:
             ControlPlaneError, KubernetesError, OSError, CommandError: it does not come up.
         """
         supplies = self._supplies
+        self._study = study
         groups = (hierarchy.below / cgroups.TOP / self._name for hierarchy in cgroups.found())
         LabState(self._name).note_outside(groups, (supplies.disks,))
         group = self._eks.cluster(CLUSTER).cluster_security_group_id
-        place, endpoint = await connect(self._fabric, self._region, self._study, CLUSTER, group, self._root)
+        place, endpoint = await connect(self._fabric, self._region, study, CLUSTER, group, self._root)
         router = self._fabric.places["router"]
         self._resolver = resolver.Resolver(
-            router, supplies.binaries, self._study.vpc.cidrs[0], self._region.name, self._root / "resolver"
+            router, supplies.binaries, study.vpc.cidrs[0], self._region.name, self._root / "resolver"
         )
         await self._resolver.start({endpoint.name: endpoint.addresses})
         listening = await self._fabric.places["internet"].listen(AWS_API, REGISTRY_PORT)
@@ -173,7 +180,7 @@ class Cluster:
             serving=control.authority.issue(
                 user, ("system:nodes",), names=(facts.name,), addresses=(facts.internal, *external)
             ),
-            nameserver=str(resolver.address_in(self._study.vpc.cidrs[0])),
+            nameserver=str(resolver.address_in(self.study.vpc.cidrs[0])),
         )
         return KubernetesNode(name, instance.id, place, outfit, self._ready)
 

@@ -1,65 +1,23 @@
-"""The cluster that a lab begins with, and whoever does in the lab what EKS asks for: drains nodes, rolls add-ons out."""
+"""Whoever does in the lab what EKS asks for: drains nodes, rolls add-ons out."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from vpclab.eks import Eks, EksDelays, Issue, Rollout, Scaling, environment_of
+from vpclab.eks import Eks, EksDelays, Issue, Rollout, environment_of
 from vpclab.eks.schemas import vpc_cni_variables
 from vpclab.lab.hypervisor import Hypervisor
 from vpclab.lab.kinds import Changes
-from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError
 from vpclab.node import Machine
-from vpclab.region import Study
-from vpclab.region.study import CLUSTER, NODE_GROUP, NODE_NAME, NODE_ROLE
 
 log = logging.getLogger(__name__)
-KUBERNETES = "1.29"
-"""The study's."""
-MOST_NODES = 20
 VPC_CNI = "vpc-cni"
-ADDONS = (VPC_CNI, "kube-proxy", "coredns")
 REAL_DELAYS = EksDelays(cluster=(4.0, 8.0), nodegroup=(1.0, 2.0), addon=(1.0, 2.0), replace=(3.0, 6.0))
 """Minutes in life (a cluster takes ten, a node group two): seconds here, so that a person sees the states and goes on."""
-CREATOR = "arn:aws:iam::{account}:user/admin"
-
-
-def begin_cluster(eks: Eks, study: Study, settings: LabSettings) -> None:
-    """The study's cluster with its node group, whose nodes are launched, and its add-ons: all at once, whatever the delays."""
-    region = eks.region
-    role = f"arn:aws:iam::{region.account}:role/{{}}"
-    subnets = [subnet.id for subnet in study.public]
-    eks.create_cluster(
-        CLUSTER,
-        role.format(f"{CLUSTER}-ServiceRole"),
-        [*subnets, *(subnet.id for subnet in study.private)],
-        creator=CREATOR.format(account=region.account),
-        version=KUBERNETES,
-        tags={"Name": CLUSTER},
-    )
-    eks.name_nodes(CLUSTER, NODE_GROUP, NODE_NAME)
-    eks.create_nodegroup(
-        CLUSTER,
-        NODE_GROUP,
-        role.format(NODE_ROLE),
-        subnets,
-        scaling=Scaling(1, max(MOST_NODES, settings.nodes), settings.nodes),
-        instance_types=(settings.instance_type,),
-        group_ids=(study.node_group,),
-        labels={"eks.amazonaws.com/nodegroup": NODE_GROUP},
-        tags={"Name": NODE_GROUP},
-    )
-    configured, _ = split_environment(settings.env)
-    for name in ADDONS:
-        given = json.dumps({"env": configured}) if configured and name == VPC_CNI else ""
-        eks.create_addon(CLUSTER, name, configuration=given)
-    if settings.real_delays:
-        eks.delays = REAL_DELAYS
 
 
 def split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

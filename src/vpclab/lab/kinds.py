@@ -13,7 +13,6 @@ from vpclab.lab.pods import LabPods
 from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError
 from vpclab.node import AgentProcess, Machine, Node, NodeNotReadyError, Runtime, agent_environment
-from vpclab.region import Study
 from vpclab.region.values import Instance
 
 if TYPE_CHECKING:
@@ -106,7 +105,6 @@ async def _restart(node: Node) -> None:
 def cluster_for(
     settings: LabSettings,
     eks: Eks,
-    study: Study,
     fabric: Fabric,
     machines: Path,
     environment: Mapping[str, str],
@@ -120,4 +118,4 @@ def cluster_for(
     from vpclab.kubernetes.supplies import gather  # noqa: PLC0415
 
     supplies = gather(settings.name, eks.region.name, settings.kubernetes_bin)
-    return Cluster(settings.name, eks, study, fabric, machines, supplies, environment, always=always)
+    return Cluster(settings.name, eks, fabric, machines, supplies, environment, always=always)

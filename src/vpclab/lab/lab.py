@@ -11,9 +11,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from vpclab.aws import CallLog, Endpoint, Serving, cloud_of, imds_app, serve
+from vpclab.aws import CallLog, Endpoint, Serving, serve
 from vpclab.eks import Eks
-from vpclab.fabric import AWS_API, IMDS, Fabric, Place
+from vpclab.fabric import AWS_API, Fabric, Place
 from vpclab.fabric.paths import Ends, witnessed
 from vpclab.lab.api_access import client_environment
 from vpclab.lab.behind import behind
@@ -22,6 +22,7 @@ from vpclab.lab.cluster import Attendant, split_environment
 from vpclab.lab.front import front
 from vpclab.lab.hypervisor import Hypervisor
 from vpclab.lab.kinds import BareKind, cluster_for
+from vpclab.lab.metadata import Metadata
 from vpclab.lab.node_changes import add_node, change_instance
 from vpclab.lab.page import LabPage
 from vpclab.lab.pod_pings import ping_pods
@@ -29,12 +30,12 @@ from vpclab.lab.pods import LabPods
 from vpclab.lab.settings import PATHS, LabSettings
 from vpclab.lab.state import LabError, known_names
 from vpclab.lab.view import calls_view, lab_view, pod_view
-from vpclab.lab.world import launch, make_region
+from vpclab.lab.world import empty_cloud, make_world
 from vpclab.node import PATIENCE, Machine, Node, NodeNotReadyError
 from vpclab.page import Watch, page_app
 from vpclab.region import ApiError
 from vpclab.region.faults import FaultBook
-from vpclab.region.paths import node_port
+from vpclab.region.paths import Paths, node_port
 
 Progress = Callable[[str], None]
 
@@ -44,8 +45,9 @@ class Lab:
 
     def __init__(self, settings: LabSettings, directory: Path, api: socket.socket) -> None:
         self.settings = settings
-        self.region, self.study, self.paths = make_region(settings)
-        self.cloud = cloud_of(self.region)
+        self.cloud = empty_cloud(settings)
+        self.region = self.cloud.region
+        self.paths: Paths | None = None
         self.faults = FaultBook(self.region)
         self.fabric = Fabric()
         self.calls = CallLog()
@@ -61,10 +63,11 @@ class Lab:
         self.eks = self.cloud.kept(Eks)
         configured, always = split_environment(settings.env)
         machines = directory / "machines"
-        self.cluster = cluster_for(settings, self.eks, self.study, self.fabric, machines, configured, always)
+        self.cluster = cluster_for(settings, self.eks, self.fabric, machines, configured, always)
         kind = self.cluster or BareKind(self.region.name, configured, self.pods, always=always)
         self.hypervisor = Hypervisor(self.region, self.fabric, machines, kind, self._booted, self._stir.set)
         self._attendant: Attendant | None = None
+        self._metadata = Metadata(self.region, self.fabric)
 
     @property
     def machines(self) -> Mapping[str, Machine]:
@@ -85,24 +88,26 @@ class Lab:
         def say(text: str) -> None:
             progress(f"{time.monotonic() - began:5.1f} s  {text}")
 
-        await self.fabric.start(self.region.vpcs.values())
+        await self.fabric.start()
         await self._serve()
-        say("the VPC's router, the internet gateway and AWS's API are up")
-        plain = launch(self.eks, self.study, self.paths, self.settings)
+        say("the internet and AWS's API are up")
+        world = make_world(self.cloud, self.settings)
+        self.paths = world.paths
         for text in self.settings.faults:
             self.faults.add(text)
         await self.fabric.sync(self.region)
-        if self.cluster is not None:
-            await self.cluster.start(say)
+        await self._metadata.serve()
+        if self.cluster is not None and world.study is not None:
+            await self.cluster.start(world.study, say)
         self._attendant = Attendant(self.eks, self.hypervisor, self._stir.set)
         self.hypervisor.look()
         await self.hypervisor.settled()
         for name, why in self.hypervisor.failures.items():
             raise LabError(f"{name} did not boot: {why}")
         say(f"{len(self.machines)} instances have booted: {', '.join(self.machines)}")
-        if self.paths is not None and plain is not None:
-            places = {name: self.machines[name].place for name in plain.by_name()}
-            self._ends = await witnessed(self.fabric, self.region, self.paths, plain, places)
+        if world.paths is not None and world.plain is not None:
+            places = {name: self.machines[name].place for name in world.plain.by_name()}
+            self._ends = await witnessed(self.fabric, self.region, world.paths, world.plain, places)
         self._follower = asyncio.get_running_loop().create_task(
             self.fabric.follow(self.region, self._changes())
         )
@@ -127,7 +132,8 @@ class Lab:
             await self.cluster.stop()
 
     async def _booted(self, machine: Machine) -> None:
-        """What the topology, and the cluster, have on a machine that comes up or comes up again."""
+        """What is there before a machine starts: IMDS in its VPC, and what the topology and the cluster have on it."""
+        await self._metadata.serve()
         if self.cluster is not None:
             await self.cluster.booted(machine)
         ends = self._ends
@@ -145,10 +151,8 @@ class Lab:
         )
         page, self._watch = page_app(LabPage(self))
         self._servers.append(await serve(front(page, api), self._api_socket))
-        imds = imds_app(self.region, time.time, self._instance_of)
-        places = self.fabric.places
-        for place, address, app in ((places["router"], IMDS, imds), (places["internet"], AWS_API, api)):
-            self._servers.append(await serve(app, await place.listen(address, 80)))
+        internet = self.fabric.places["internet"]
+        self._servers.append(await serve(api, await internet.listen(AWS_API, 80)))
 
     async def _changes(self) -> AsyncIterator[None]:
         """An item whenever the region has changed, by an API call or by time passing."""
@@ -165,6 +169,7 @@ class Lab:
             if self.region.drain_changes():
                 self.hypervisor.look()
                 yield
+                await self._metadata.serve()
 
     def _instance_of(self, client: str) -> str | None:
         """Whose a private or public address is."""
@@ -269,8 +274,7 @@ class Lab:
 
     async def add_node(self, instance_type: str | None, zone: str | None) -> dict[str, Any]:
         """One node more, ready: of the node group, unless a type or a zone is asked for. Raises LabError."""
-        wanted = (instance_type, zone)
-        return await add_node(self.eks, self.hypervisor, self.study.public, wanted, self._stir.set)
+        return await add_node(self.eks, self.hypervisor, (instance_type, zone), self._stir.set)
 
     async def add_pods(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from vpclab.eks import Eks
@@ -11,7 +11,7 @@ from vpclab.lab.hypervisor import Hypervisor
 from vpclab.lab.state import LabError, known_names
 from vpclab.lab.view import instance_view
 from vpclab.node import NodeNotReadyError
-from vpclab.region import ApiError, Instance, InstanceState, Region, Subnet
+from vpclab.region import ApiError, Instance, InstanceState, Region
 from vpclab.region.study import CLUSTER, NODE_GROUP
 
 LOOK_EVERY = 0.05
@@ -82,7 +82,6 @@ async def until_settled(
 async def add_node(
     eks: Eks,
     hypervisor: Hypervisor,
-    subnets: Sequence[Subnet],
     wanted: tuple[str | None, str | None],
     changed: Callable[[], None],
 ) -> dict[str, Any]:
@@ -91,7 +90,6 @@ async def add_node(
     Args:
         eks: the lab's.
         hypervisor: the lab's.
-        subnets: where nodes may be.
         wanted: an instance type and a zone, each if it matters.
         changed: tells the lab that the region is different.
 
@@ -108,10 +106,11 @@ async def add_node(
             changed()
             made = await _next_node(eks, before)
         else:
+            group = eks.nodegroup(*key)
+            subnets = [region.subnet(one) for one in group.subnet_ids]
             chosen = [one for one in subnets if zone is None or one.zone[-1] == zone[-1:]]
             if not chosen:
                 raise known_names("zone", zone or "", [one.zone for one in subnets])
-            group = eks.nodegroup(*key)
             made = region.run_instance(
                 instance_type or group.instance_types[0],
                 chosen[0].id,

@@ -52,6 +52,12 @@ class LabSettings:
     """Whether nodes run kubelet and containerd, and there is a control plane; else pods are namespaces."""
     kubernetes_bin: str | None = None
     """Where its programs are; what `make kubernetes` built if None."""
+    empty: bool = False
+    """Whether nothing is in the region yet."""
+    template: str | None = None
+    """The text of a CloudFormation template to begin with instead of the study's."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Of the template, beside those that the settings above give to the study's."""
     private_nodes: int = 0
     """Nodes in private subnets, behind the NAT gateway, beside the others: with the topology of every path only."""
 
@@ -79,5 +85,17 @@ class LabSettings:
             raise LabError(f"there is no topology {self.topology}; there are {', '.join(TOPOLOGIES)}")
         if self.private_nodes and self.topology != PATHS:
             raise LabError(f"private nodes need a NAT gateway: --topology {PATHS}")
+        if self.empty and (self.template is not None or self.parameters):
+            raise LabError("an empty lab begins without a template: --empty, or --template and --parameter")
+        if (self.empty or self.template is not None) and (self.topology, self.extra_subnets, self.free) != (
+            STUDY,
+            0,
+            None,
+        ):
+            raise LabError(
+                "--topology, --extra-subnets and --free are of the study's VPC, which this lab does not have"
+            )
+        if self.kubernetes and (self.empty or self.template is not None):
+            raise LabError("--kubernetes is for the study's cluster, which this lab does not begin with")
         if self.subnet_tags and not self.extra_subnets:
             raise LabError("--subnet-tag is for the subnets that --extra-subnets makes: give both")

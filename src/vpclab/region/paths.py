@@ -78,15 +78,21 @@ def paths_region(region: Region | None = None, public_bits: int = 24) -> tuple[R
     `public_bits` is the public subnets' prefix length, as for `study_region`.
     """
     region = Region() if region is None else region
-    study = build(region, public_bits)
+    return region, paths_around(region, build(region, public_bits))
+
+
+def paths_around(region: Region, study: Study) -> Paths:
+    """The same around a study's VPC that is there; its private subnets may have a route table of their own already."""
     group = _open_group(region, study.vpc.id)
     nat = region.create_nat_gateway(
         study.public[0].id, region.allocate_address().id, tags={"Name": f"{CLUSTER}-NAT"}
     )
-    private = region.create_route_table(study.vpc.id, tags={"Name": f"{CLUSTER}-PrivateRouteTable"})
+    private = region.route_table_of(study.private[0].id)
+    if private.main:
+        private = region.create_route_table(study.vpc.id, tags={"Name": f"{CLUSTER}-PrivateRouteTable"})
+        for subnet in study.private:
+            region.associate_route_table(private.id, subnet.id)
     region.create_route(private.id, ANYWHERE, nat.id)
-    for subnet in study.private:
-        region.associate_route_table(private.id, subnet.id)
     zone = region.zones[0]
     peer = region.create_vpc(PEER_CIDR, tags={"Name": "peer"})
     region.create_internet_gateway(peer.id)
@@ -106,7 +112,7 @@ def paths_region(region: Region | None = None, public_bits: int = 24) -> tuple[R
         region.create_route(table, FAR_CIDR, peering.id)
     vpn = _site(region, study)
     balancer = region.create_load_balancer("nlb", [subnet.id for subnet in study.public[:1]])
-    return region, Paths(
+    return Paths(
         study,
         group,
         nat,

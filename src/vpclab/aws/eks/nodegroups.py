@@ -16,13 +16,20 @@ from vpclab.eks.errors import invalid
 def create(context: Context, p: Parameters) -> dict[str, Any]:
     """CreateNodegroup."""
     state = eks(context)
+    launch = _launch(context, p)
+    types = p.get("instanceTypes") or ([launch["InstanceType"]] if "InstanceType" in launch else ())
+    cluster_group = state.cluster(p["clusterName"]).cluster_security_group_id
+    groups = [one for one in _groups(launch) if one != cluster_group]
+    named = _name(launch)
+    if named:
+        state.name_nodes(p["clusterName"], p["nodegroupName"], named)
     made = state.create_nodegroup(
         p["clusterName"],
         p["nodegroupName"],
         p["nodeRole"],
         p["subnets"],
         scaling=_scaling(p.get("scalingConfig")),
-        instance_types=p.get("instanceTypes", ()),
+        instance_types=types,
         ami_type=p.get("amiType", "AL2023_x86_64_STANDARD"),
         capacity_type=p.get("capacityType", "ON_DEMAND"),
         disk_size=p.get("diskSize", 20),
@@ -31,7 +38,7 @@ def create(context: Context, p: Parameters) -> dict[str, Any]:
         labels=p.get("labels", {}),
         taints=_taints(p.get("taints", ())),
         ssh_key=p.get("remoteAccess", {}).get("ec2SshKey"),
-        group_ids=p.get("remoteAccess", {}).get("sourceSecurityGroups", ()),
+        group_ids=(*groups, *p.get("remoteAccess", {}).get("sourceSecurityGroups", ())),
         tags=tags(p),
     )
     return {"nodegroup": items.nodegroup(state, made)}
@@ -78,6 +85,37 @@ def delete(context: Context, p: Parameters) -> dict[str, Any]:
     return {"nodegroup": items.nodegroup(state, state.delete_nodegroup(p["clusterName"], p["nodegroupName"]))}
 
 
+def _launch(context: Context, p: Parameters) -> Mapping[str, Any]:
+    """What the launch template says. Raises ApiError: InvalidRequestException, and EC2's own."""
+    given = p.get("launchTemplate")
+    if given is None:
+        return {}
+    if ("id" in given) == ("name" in given):
+        raise invalid(
+            "You must specify either the launch template ID or the launch template name in the request, but not both."
+        )
+    which = {"LaunchTemplateId": given["id"]} if "id" in given else {"LaunchTemplateName": given["name"]}
+    asked = {**which, "Versions": [given.get("version", "$Default")]}
+    found = context.call("ec2", "DescribeLaunchTemplateVersions", asked)
+    data: Mapping[str, Any] = found["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    return data
+
+
+def _groups(launch: Mapping[str, Any]) -> Iterable[str]:
+    interfaces = launch.get("NetworkInterfaces") or [{}]
+    found: Iterable[str] = interfaces[0].get("Groups") or launch.get("SecurityGroupIds") or ()
+    return found
+
+
+def _name(launch: Mapping[str, Any]) -> str:
+    for one in launch.get("TagSpecifications", ()):
+        if one.get("ResourceType") == "instance":
+            for tag in one.get("Tags", ()):
+                if tag["Key"] == "Name":
+                    return str(tag["Value"])
+    return ""
+
+
 def _scaling(given: Mapping[str, int] | None) -> Scaling:
     if given is None:
         return Scaling()
@@ -100,7 +138,7 @@ def _taints(given: Iterable[Mapping[str, str]]) -> list[tuple[str, str, str]]:
 OPERATIONS = {
     "CreateNodegroup": operation(
         create, "clusterName", "nodegroupName", "scalingConfig", "diskSize", "subnets", "instanceTypes", "amiType",
-        "remoteAccess", "nodeRole", "labels", "taints", "tags", "updateConfig", "capacityType", "version",
+        "remoteAccess", "nodeRole", "labels", "taints", "tags", "updateConfig", "capacityType", "version", "launchTemplate",
     ),
     "DescribeNodegroup": operation(describe, "clusterName", "nodegroupName"),
     "ListNodegroups": operation(list_, "clusterName", *PAGED),
