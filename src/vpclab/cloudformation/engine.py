@@ -22,7 +22,7 @@ from vpclab.region.values import ApiError
 
 POLL = 0.1
 """Seconds between two looks at what is under way."""
-PATIENCE = 30.0
+PATIENCE = 10.0
 """Seconds for which a delete is tried again while something depends on the resource. AWS tries for minutes."""
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}\Z")
 
