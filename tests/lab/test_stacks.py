@@ -155,8 +155,9 @@ def test_the_study_comes_changes_breaks_and_goes(start_lab: StartLab, tmp_path: 
     assert formation.id_of("Bastion") == bastion
     formation.update(BastionInstanceType="t3.medium", BastionAddress="")
     formation.wait("stack_update_complete")
-    assert formation.id_of("Bastion") != bastion
-    until(lambda: "bastion" in formation.machines(), 60)
+    fresh = formation.id_of("Bastion")
+    assert fresh != bastion
+    until(lambda: {one["instanceId"] for one in formation.machines().values()} >= {fresh}, 60)
 
     # what somebody else put there holds it
     subnet = formation.id_of("PublicSubnet2")

@@ -58,7 +58,16 @@ Resources:
   Out: {Type: AWS::EC2::SecurityGroupEgress, Properties: {GroupId: !Ref Group, IpProtocol: udp, FromPort: 53, ToPort: 53, CidrIp: 0.0.0.0/0}}
   Role:
     Type: AWS::IAM::Role
-    Properties: {AssumeRolePolicyDocument: {Version: 2012-10-17, Statement: []}}
+    Properties:
+      AssumeRolePolicyDocument: {Version: 2012-10-17, Statement: []}
+      ManagedPolicyArns: ["arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy", !Ref Managed]
+      Policies: [{PolicyName: own, PolicyDocument: {Version: 2012-10-17, Statement: []}}]
+  Managed: {Type: AWS::IAM::ManagedPolicy, Properties: {PolicyDocument: {Version: 2012-10-17, Statement: []}}}
+  Inline: {Type: AWS::IAM::Policy, Properties: {PolicyName: inline, Roles: [!Ref Role], PolicyDocument: {Version: 2012-10-17, Statement: []}}}
+  Provider: {Type: AWS::IAM::OIDCProvider, Properties: {Url: "https://oidc.example/id/1", ClientIdList: [sts.amazonaws.com]}}
+  Launch:
+    Type: AWS::EC2::LaunchTemplate
+    Properties: {LaunchTemplateData: {InstanceType: t3.small, SecurityGroupIds: [!Ref Group]}}
   Profile: {Type: AWS::IAM::InstanceProfile, Properties: {Roles: [!Ref Role]}}
   Host:
     Type: AWS::EC2::Instance

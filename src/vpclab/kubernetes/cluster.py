@@ -189,8 +189,8 @@ class Cluster:
         if isinstance(machine, KubernetesNode):
             await equip_node(machine.place, self._supplies.kit)
         elif machine.name == BASTION:
-            nameserver = str(resolver.address_in(self._study.vpc.cidrs[0]))
-            variables = desk.variables(self._region, self._study, self._supplies.binaries.version())
+            nameserver = str(resolver.address_in(self.study.vpc.cidrs[0]))
+            variables = desk.variables(self._region, self.study, self._supplies.binaries.version())
             kubeconfig = self.control.admin_kubeconfig()
             programs = self._supplies.binaries.directory
             await equip_bastion(
