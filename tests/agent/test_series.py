@@ -17,6 +17,7 @@ from vpccni.agent.series import families, metrics, metrics_server
 from vpccni.agent.settings import Settings
 from vpccni.histogram import Histogram
 from vpccni.ipam.actions import Failed, ReleaseAddresses
+from vpccni.ipam.adaptive import Adaptive
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import SubnetId, SubnetOffer
@@ -76,6 +77,9 @@ async def lively() -> Scene:
         SubnetOffer(SubnetId("subnet-1"), eni(0).subnet_cidr, free=11),
     )
     world.agent.ipam.pool.shortest_reuse = 31.5
+    adaptive = world.agent.ipam.warmth = Adaptive(WarmTargets())
+    adaptive.arrivals = 40
+    adaptive.targets(world.agent.ipam.state, 0.0, 0)
     return scene
 
 

@@ -8,7 +8,8 @@ from zlib import crc32
 
 from vpccni.agent.max_pods import listed_max_pods, max_pods
 from vpccni.agent.node_enis import NodeEnis
-from vpccni.agent.settings import Settings
+from vpccni.agent.settings import Settings, WarmMode
+from vpccni.ipam.adaptive import Adaptive
 from vpccni.ipam.cards import OTHER_CARDS
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.limits import InstanceLimits
@@ -40,6 +41,7 @@ def node_pools(
     pods = max_pods(None, limits, kind, custom_networking=custom, listed=listed)
     seed = crc32(primary.encode())  # each node's own: after a throttling they must not all come back together
     pools: dict[int, Ipam] = {}
+    adaptive = settings.warm_mode is WarmMode.ADAPTIVE
     for card in limits.network_cards:
         if card.index not in cards:
             continue
@@ -66,6 +68,7 @@ def node_pools(
             placement=placement,
             card=card.index,
             surplus_lasts=settings.surplus_lasts,
+            warmth=Adaptive(targets, settings.wait_probability) if adaptive and first else None,
         )
         ipam.state.provisioning = settings.provisioning
         pools[card.index] = ipam

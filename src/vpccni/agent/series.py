@@ -21,6 +21,8 @@ from vpccni.agent.view import PREFIX, EniStatus
 from vpccni.aws.call_log import OK
 from vpccni.histogram import CALL_SECONDS, Histogram
 from vpccni.ipam.actions import AssignAddresses, AttachEni, DetachEni, ReleaseAddresses
+from vpccni.ipam.adaptive import Adaptive
+from vpccni.ipam.decide import Ipam
 from vpccni.ipam.reasons import Reason
 
 PORT = 61678
@@ -288,6 +290,7 @@ def _pool(scene: Scene, enis: Sequence[EniStatus]) -> Iterator[Family]:
         "Addresses that EC2 said a subnet had left",
         *(({"subnet": subnet}, free) for subnet, free in sorted(offers.items())),
     )
+    yield from _adaptive(ipams)
     reuses = [age for ipam in ipams if (age := ipam.pool.shortest_reuse) is not None]
     yield gauge(
         "vpccni_shortest_reuse_seconds",
@@ -335,3 +338,39 @@ def _calls(scene: Scene) -> Iterator[Family]:
 
 def _word(good: bool) -> str:
     return "true" if good else "false"
+
+
+def _adaptive(ipams: Sequence[Ipam]) -> Iterator[Family]:
+    learned = [
+        ({"networkcard": str(i.state.card)}, i.warmth) for i in ipams if isinstance(i.warmth, Adaptive)
+    ]
+    if not learned:
+        return
+    yield gauge(
+        "vpccni_warm_adaptive_addresses",
+        "What the adaptive warm target holds in all: at least, up to which it asks, at most; none while it learns",
+        *(
+            ({**labels, "bound": bound}, value)
+            for labels, one in learned
+            if one.held is not None
+            for bound, value in (
+                ("least", one.held.least),
+                ("asked", one.held.asked),
+                ("most", one.held.most),
+            )
+        ),
+    )
+    yield gauge(
+        "vpccni_warm_adaptive_ec2_delay_seconds",
+        "How long EC2 is thought to need at most, by what the node has seen",
+        *(
+            ({**labels, "action": action}, seconds)
+            for labels, one in learned
+            for action, seconds in zip(("assign", "attach"), one.delays, strict=True)
+        ),
+    )
+    yield counter(
+        "vpccni_warm_adaptive_arrivals_total",
+        "Pods that the adaptive warm target has learned from, earlier runs' included",
+        *((labels, one.arrivals) for labels, one in learned),
+    )

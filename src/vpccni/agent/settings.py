@@ -60,6 +60,13 @@ class LogLevel(enum.Enum):
     FATAL = "fatal"
 
 
+class WarmMode(enum.Enum):
+    """Who sets the warm targets (WARM_TARGET_MODE): the settings, or the node's own load within them."""
+
+    FIXED = "fixed"
+    ADAPTIVE = "adaptive"
+
+
 @dataclass(frozen=True, slots=True)
 class BadSetting:
     """A value that could not be used."""
@@ -78,6 +85,10 @@ class Settings:
     """What the environment asks for. Durations in seconds, sizes in bytes."""
 
     warm: WarmTargets = field(default_factory=WarmTargets)
+    warm_mode: WarmMode = WarmMode.FIXED
+    """Whether the warm targets are kept or are limits of what the node's own load asks for (not the original's)."""
+    wait_probability: float = 0.01
+    """How many pods may find no address ready, with the adaptive mode (not the original's)."""
     max_enis: int | None = None
     max_pods: int | None = None
     """Pods that kubelet may run, host-network pods included, where no API server tells (VPC_CNI_MAX_PODS, not the original's)."""
@@ -196,6 +207,8 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
     prefix_delegation = r.flag("ENABLE_PREFIX_DELEGATION", default=plain.prefix_delegation)
     settings = Settings(
         warm=_warm_targets(r, prefixes=prefix_delegation),
+        warm_mode=r.read("WARM_TARGET_MODE", plain.warm_mode, _one_of(WarmMode)),
+        wait_probability=r.read("WARM_WAIT_PROBABILITY", plain.wait_probability, _probability),
         max_enis=r.read("MAX_ENI", None, _at_least(1), "the instance type's limit"),
         max_pods=r.read("VPC_CNI_MAX_PODS", None, _at_least(1), "what the type's addresses allow"),
         cooldown=float(r.read("IP_COOLDOWN_PERIOD", 30, _at_least(0))),
@@ -311,6 +324,16 @@ def _at_least(least: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def _probability(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        raise ValueError("is not a number such as 0.01") from None
+    if not 0.0001 <= found <= 0.5:
+        raise ValueError("is not between 0.0001 and 0.5")
+    return found
 
 
 def _mtu(text: str) -> int:

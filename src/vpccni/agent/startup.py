@@ -44,6 +44,7 @@ from vpccni.agent.service import Service
 from vpccni.agent.settings import Settings
 from vpccni.agent.store import Store
 from vpccni.agent.unwired import judge_unwired
+from vpccni.agent.warm_file import WarmFile, load_warmth
 from vpccni.agent.wire import PluginServer
 from vpccni.aws.errors import Ec2Error
 from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_facts, own_ipv6
@@ -222,6 +223,7 @@ class Startup:
         checkpoint: Checkpoint,
     ) -> Agent:
         self.service.phase = "restoring the assignments"
+        load_warmth(self.settings.run_dir, pools.values())
         connected = await self._until("looking at the pods' links", host.look)
         now = self.clock()
         unheld: list[Assignment] = []
@@ -357,12 +359,14 @@ class Startup:
         agent.kick()
         readiness = asyncio.create_task(self._write_conflist(agent, node_ipv6))
         judging = asyncio.create_task(judge_unwired(self.unwired, agent, host, self.clock))
+        warmth = WarmFile(self.settings.run_dir, agent.cards.pools)
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HOUSEKEEPING):
                     await stop.wait()
             await pending.work_off(agent, self.settings.run_dir)
             await save_decisions(self.settings.run_dir, self.scene.decisions)
+            await warmth.save()
         log.info("Stopping")
         self.scene.stopping = True
         self.rpc.stopping()

@@ -77,6 +77,8 @@ def why_words(state: NodeState, action: Action, waiting: int) -> str:
 def targets_words(state: NodeState) -> str:
     """What the settings that are in force ask for."""
     targets = state.targets
+    if state.targets_because:
+        return state.targets_because
     if targets.by_ip:
         wanted = [f"WARM_IP_TARGET={targets.warm_ip} for {targets.warm_ip} free"] if targets.warm_ip else []
         if targets.minimum_ip:

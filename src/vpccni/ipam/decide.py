@@ -81,6 +81,8 @@ class Ipam:
         )
         self.warmth = warmth
         self._shrinking = Shrinking(self.state, surplus_lasts)
+        self._begun_at: dict[Action, float] = {}
+        """Only where EC2's delay is of interest."""
         self._changed_at: dict[EniId, float] = {}
         self.moved: list[Assignment] = []
         """Assignments that turned out to be on another ENI: their rules must follow. The agent takes them out."""
@@ -91,6 +93,8 @@ class Ipam:
         self, key: SandboxKey, pod: Pod, now: float, interface: Interface = ONLY
     ) -> Assignment | Refusal:
         """The sandbox's address, or why it has none."""
+        if self.warmth is not None and self.pool.find(key) is None:
+            self.warmth.asked(key, now)
         for kind in self.state.kinds:
             assignment = self.pool.assign(key, pod, now, kind, interface)
             if assignment is not None:
@@ -164,6 +168,14 @@ class Ipam:
             return ()
         if self.warmth is not None:
             self.state.targets = self.warmth.targets(self.state, now, waiting)
+            self.state.targets_because = self.warmth.words
+            self._shrinking.eni_lasts = self.warmth.eni_lasts
+        begun = self._plan(now, waiting)
+        if self.warmth is not None:
+            self._begun_at.update(dict.fromkeys(begun, now))
+        return begun
+
+    def _plan(self, now: float, waiting: int) -> tuple[Action, ...]:
         actions = self._begin(self._shrinking.again(now))
         self._stop_falling_back(waiting)
         held_still = self.state.no_growth is not None
@@ -190,6 +202,8 @@ class Ipam:
         """
         self.pool.advance(now)
         self.state.under_way.end(outcome.action)
+        if self.warmth is not None and (began := self._begun_at.pop(outcome.action, None)) is not None:
+            self.warmth.took(outcome, now - began)
         if isinstance(outcome.action, AssignAddresses | ReleaseAddresses):
             self._changed_at[outcome.action.eni] = now
         match outcome:
@@ -237,6 +251,7 @@ class Ipam:
             self.state.pauses.next_end(now),
             self._shrinking.next_event(now),
             self._subnets_due_at(now),
+            self.warmth.next_event(now) if self.warmth is not None else None,
         )
         return min((at for at in times if at is not None), default=None)
 

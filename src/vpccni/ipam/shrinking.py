@@ -28,6 +28,8 @@ class Shrinking:
         """`lasts`: seconds for which something must have been too much before it goes."""
         self._state = state
         self._lasts = lasts
+        self.eni_lasts: float | None = None
+        """The same for an ENI without pods, if it is another."""
         self._released_at = float("-inf")
         self._over_since: float | None = None
         self._extra_since: float | None = None
@@ -131,7 +133,7 @@ class Shrinking:
         if not view.usable:
             return youth
         since = now if self._extra_since is None else self._extra_since
-        return max(youth, since + self._lasts)
+        return max(youth, since + (self._lasts if self.eni_lasts is None else self.eni_lasts))
 
     def _could_go(self, view: EniView) -> bool:
         state = self._state

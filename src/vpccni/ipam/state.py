@@ -32,6 +32,8 @@ class NodeState:
     """Why nothing comes and nothing goes (the node is cordoned, or being terminated)."""
     card: int = 0
     """The network card that the pool's ENIs are on: each managed card has a pool of its own (spec 6.1)."""
+    targets_because: str = ""
+    """Where the targets are not fixed: what they come from, in words."""
     provisioning: bool = True
     """False: EC2 is asked for nothing; what others give the node is used."""
 

@@ -13,6 +13,14 @@ from vpccni.ipam.values import SandboxKey
 class Warmth(Protocol):
     """One node's. Times are seconds, never going back."""
 
+    @property
+    def eni_lasts(self) -> float | None:
+        """Seconds for which an ENI without pods is kept; None: as long as any surplus."""
+
+    @property
+    def words(self) -> str:
+        """What the last targets came from; empty if they are the settings' own."""
+
     def targets(self, state: NodeState, now: float, waiting: int) -> WarmTargets:
         """What the pool is to hold now, with so many pods waiting."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from vpccni.agent.settings import Settings, parse_settings
+from vpccni.agent.settings import Settings, WarmMode, parse_settings
+from vpccni.ipam.adaptive import Adaptive
 from vpccni.ipam.limits import InstanceLimits
 from vpccni.ipam.values import BlockKind
 from vpccni.ipam.warmth import Warmth
@@ -52,6 +53,8 @@ def setup_of(policy: Policy, of_type: InstanceLimits, max_pods: int | None) -> S
         else BlockKind.SECONDARY_IP
     )
     warmth: Callable[[], Warmth] | None = None
+    if settings.warm_mode is WarmMode.ADAPTIVE:
+        warmth = partial(Adaptive, settings.warm, settings.wait_probability)
     if policy.manager is Manager.AZURE:
         warmth = partial(Azure, policy.batch, policy.minimum_free)
     elif policy.manager is Manager.CILIUM:

@@ -17,6 +17,16 @@ from vpccni.ipam.values import SandboxKey
 class Stateless:
     """Learns nothing."""
 
+    @property
+    def eni_lasts(self) -> float | None:
+        """As any surplus."""
+        return None
+
+    @property
+    def words(self) -> str:
+        """None."""
+        return ""
+
     def asked(self, key: SandboxKey, now: float) -> None:
         """Of no interest."""
 

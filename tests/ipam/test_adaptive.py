@@ -1,0 +1,195 @@
+"""The adaptive warm target: careful while it learns, frugal when it knows, within the fixed targets at all times."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vpccni.ipam.adaptive import ENOUGH_ARRIVALS, QUIET, Adaptive
+from vpccni.ipam.quantiles import Counts, Delay
+from vpccni.ipam.targets import WarmTargets
+from vpccni.ipam.values import Pod
+from vpclab.plan.manners import OURS
+from vpclab.sim.kubelet import PodLife
+from vpclab.sim.node import Setup, SimNode
+from vpclab.sim.world import World
+
+SLOTS = 9
+
+
+class Node:
+    """One m5.large with the adaptive target, in virtual time."""
+
+    def __init__(self, fixed: WarmTargets | None = None) -> None:
+        self.fixed = fixed if fixed is not None else WarmTargets()
+        self.adaptive = Adaptive(self.fixed)
+        self.world = World(subnets=("10.0.0.0/20",), seed=5)
+        setup = Setup(self.fixed, warmth=lambda: self.adaptive)
+        self.node: SimNode = self.world.add_node(self.world.launch("m5.large"), setup, OURS, seed=5)
+        self.kubelet = self.world.kubelet(self.node, seed=5)
+        self.made = 0
+        self.pass_time(60)
+
+    def pass_time(self, seconds: float) -> None:
+        self.world.run_until(self.world.events.now + seconds)
+
+    def pod(self) -> PodLife:
+        self.made += 1
+        return self.kubelet.run(Pod("default", f"p{self.made}"))
+
+    def jobs(self, count: int, every: float, life: float) -> None:
+        """One after the other, so that a few are there at a time."""
+        for _ in range(count):
+            one = self.pod()
+            self.world.events.after(life, one.end)
+            self.pass_time(every)
+
+    @property
+    def free(self) -> int:
+        return self.node.ipam.numbers.free
+
+    @property
+    def total(self) -> int:
+        return self.node.ipam.numbers.total
+
+
+def test_it_behaves_as_the_default_while_it_knows_nothing() -> None:
+    node = Node()
+    assert node.free == SLOTS
+    assert node.node.ipam.state.targets == WarmTargets()
+    assert "learning" in node.node.ipam.state.targets_because
+    node.pod()
+    node.pass_time(30)
+    assert node.free >= SLOTS
+
+
+def test_a_quiet_node_that_is_known_holds_one() -> None:
+    node = Node()
+    for _ in range(3):
+        node.pod()
+    node.pass_time(QUIET + 3000)
+    assert node.adaptive.held is not None
+    assert node.free <= 3
+    assert node.free >= 1
+    assert "adaptive: " in node.node.ipam.state.targets_because
+
+
+def test_a_steady_load_is_served_without_waits_from_less_than_the_default_holds() -> None:
+    node = Node()
+    node.jobs(400, every=20, life=100)
+    node.world.waits.forget()
+    unused = []
+    for _ in range(200):
+        node.jobs(1, every=20, life=100)
+        unused.append(node.total - node.node.ipam.numbers.assigned)
+    assert node.world.waits.waited <= 2
+    # the default holds nine more than are used, at the least
+    assert sum(unused) / len(unused) < SLOTS
+
+
+def test_bursts_that_were_seen_before_find_enough() -> None:
+    node = Node()
+    for _ in range(8):
+        lives = [node.pod() for _ in range(7)]
+        node.pass_time(300)
+        for life in lives:
+            life.end()
+        node.pass_time(900)
+    node.world.waits.forget()
+    before = node.world.endpoint.calls.by_action()["AssignPrivateIpAddresses"]
+    for _ in range(3):
+        lives = [node.pod() for _ in range(7)]
+        node.pass_time(300)
+        for life in lives:
+            life.end()
+        node.pass_time(900)
+    assert node.world.waits.waited == 0
+    assert node.total <= 2 * SLOTS
+    assert node.world.endpoint.calls.by_action()["AssignPrivateIpAddresses"] - before <= 6
+
+
+@pytest.mark.parametrize(
+    ("fixed", "most"), [(WarmTargets(warm_ip=3), 3), (WarmTargets(), SLOTS), (WarmTargets(warm_ip=1), 1)]
+)
+def test_the_fixed_targets_are_its_limits(fixed: WarmTargets, most: int) -> None:
+    node = Node(fixed)
+    for _ in range(6):
+        lives = [node.pod() for _ in range(10)]
+        node.pass_time(60)
+        for life in lives:
+            life.end()
+        node.pass_time(60)
+        held = node.adaptive.held
+        if held is not None:
+            used = node.node.ipam.numbers
+            assert held.least <= used.assigned + used.cooling + most
+
+
+def test_minimum_ip_target_is_kept() -> None:
+    node = Node(WarmTargets(minimum_ip=12))
+    node.jobs(ENOUGH_ARRIVALS + 5, every=20, life=5)
+    node.pass_time(3600)
+    assert node.total >= 12
+
+
+def test_what_was_learned_goes_over_a_restart() -> None:
+    node = Node()
+    node.jobs(60, every=20, life=100)
+    text = json.dumps(node.adaptive.remembered())
+    fresh = Adaptive(WarmTargets())
+    fresh.remember(json.loads(text))
+    assert fresh.arrivals == node.adaptive.arrivals
+    assert fresh.learned(0.0)
+    assert fresh.delays == pytest.approx(node.adaptive.delays, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"arrivals": "many"},
+        {"arrivals": 5, "rush": [], "level": [], "rises": [], "takes": []},
+        {"arrivals": 5, "rush": [[1], [1]], "level": [-1], "rises": [], "takes": [[1, 0], [1, 0]]},
+        {"arrivals": 5, "rush": [[1], [1]], "level": [], "rises": [], "takes": [[1, 0], [1e9, 0]]},
+        [1, 2],
+    ],
+)
+def test_a_damaged_memory_is_refused_and_changes_nothing(said: Any) -> None:
+    fresh = Adaptive(WarmTargets())
+    with pytest.raises(ValueError, match=r"."):
+        fresh.remember(said)
+    assert fresh.remembered() == Adaptive(WarmTargets()).remembered()
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=200), st.sampled_from([0.1, 0.5, 0.9, 0.99]))
+def test_a_quantile_is_what_sorting_gives(numbers: list[int], part: float) -> None:
+    counts = Counts(1e12)
+    for number in numbers:
+        counts.add(number)
+    found = counts.quantile(part)
+    beyond = sum(1 for number in numbers if number > found)
+    assert beyond <= len(numbers) * (1 - part) + 1e-6
+    assert found in numbers
+    assert Counts.of(1e12, counts.plain()).quantile(part) in numbers
+
+
+def test_what_is_old_fades() -> None:
+    counts = Counts(10)
+    for _ in range(100):
+        counts.add(40)
+    for _ in range(100):
+        counts.add(2)
+    assert counts.quantile(0.99) == 2
+
+
+def test_a_delay_is_followed() -> None:
+    delay = Delay(6.0)
+    for _ in range(50):
+        delay.add(0.5)
+    assert 0.5 <= delay.high < 0.7
+    delay.add(3.0)
+    assert delay.high > 2.0
