@@ -58,7 +58,7 @@ test-pure: setup ## tier 1: decisions and wire formats, no privileges, under a m
 test-kernel: setup ## tier 2: the host's wiring in network namespaces (root)
 	$(BIN)/pytest -m kernel
 
-test-lab: setup helm ## tier 3: whole labs with packets (root)
+test-lab: setup helm kubernetes ## tier 3: whole labs with packets (root)
 	$(BIN)/pytest -m lab
 
 check: setup ## format, lint, types, who may import whom

@@ -66,7 +66,7 @@ def catalogue(region: str, kubernetes: Path | None) -> list[ImageRecipe]:
             "compiled from src/vpclab/images/sources/pause.c",
         ),
         ImageRecipe(
-            (f"{ecr}/amazon-k8s-cni:{CNI_TAG}",),
+            (f"{ecr}/amazon-k8s-cni:{CNI_TAG}", f"{ecr}/amazon-k8s-cni:latest"),
             (base, python, ours),
             RunAs(("/app/aws-vpc-cni",), working_dir="/app"),
             "this project and what it imports, on Debian's Python; the plugin is linked with Python's static library",

@@ -8,6 +8,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from vpclab.eks import Eks
 from vpclab.fabric import AWS_API, Fabric, Place
 from vpclab.images.aws_node import aws_node_objects, custom_resources
 from vpclab.images.registry import registry_app
-from vpclab.kubernetes import addons, cgroups, containerd, desk, kubelet, objects, resolver
+from vpclab.kubernetes import addons, attachments, cgroups, containerd, desk, kubelet, objects, resolver
 from vpclab.kubernetes.api import KubernetesError
 from vpclab.kubernetes.cloud import NODES, CloudController
-from vpclab.kubernetes.control_plane import DNS_SERVICE, ControlPlane
+from vpclab.kubernetes.control_plane import DNS_SERVICE, ControlPlane, ControlPlaneError
 from vpclab.kubernetes.endpoint import connect
 from vpclab.kubernetes.machine import KubernetesNode, Outfit, as_json
 from vpclab.kubernetes.supplies import Supplies
@@ -180,22 +181,54 @@ class Cluster:
             serving=control.authority.issue(
                 user, ("system:nodes",), names=(facts.name,), addresses=(facts.internal, *external)
             ),
-            nameserver=str(resolver.address_in(self.study.vpc.cidrs[0])),
+            resolv_conf=f"search {self._region.name}.compute.internal\nnameserver {self._nameserver}\n",
         )
         return KubernetesNode(name, instance.id, place, outfit, self._ready)
+
+    @property
+    def _nameserver(self) -> IPv4Address:
+        return resolver.address_in(self.study.vpc.cidrs[0])
 
     async def booted(self, machine: Machine) -> None:
         """What a person needs on a machine that boots: a shell on the bastion, a way onto each node. Raises OSError."""
         if isinstance(machine, KubernetesNode):
             await equip_node(machine.place, self._supplies.kit)
         elif machine.name == BASTION:
-            nameserver = str(resolver.address_in(self.study.vpc.cidrs[0]))
+            nameserver = str(self._nameserver)
             variables = desk.variables(self._region, self.study, self._supplies.binaries.version())
             kubeconfig = self.control.admin_kubeconfig()
             programs = self._supplies.binaries.directory
             await equip_bastion(
                 machine.place, self._supplies.kit, Desk(variables, kubeconfig, programs, nameserver)
             )
+
+    async def sandboxes(self, machines: Iterable[Machine]) -> dict[str, list[dict[str, str]]]:
+        """Each node's pods, for whoever judges. Raises LabError: the API server does not tell."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for node in machines:
+            if isinstance(node, KubernetesNode):
+                held = await node.place.call(attachments.held)
+                try:
+                    pods = await self.control.api.get(PODS, fieldSelector=f"spec.nodeName={node.node_name}")
+                except KubernetesError as error:
+                    raise LabError(str(error)) from error
+                found[node.name] = attachments.sandboxes(held, pods["items"])
+        return found
+
+    def agent_views(self, machines: Iterable[Machine]) -> dict[str, dict[str, Any]]:
+        """Of each node, what a bare lab tells of its agent; who keeps it running here is kubelet."""
+        return {
+            node.name: {"pid": None, "wanted": True, "starts": None, "lastEnd": None, "env": self._add_on()}
+            for node in machines
+            if isinstance(node, KubernetesNode)
+        }
+
+    async def api_server(self, *, up: bool) -> None:
+        """Begin or end an outage of the API server. Raises LabError."""
+        try:
+            await (self.control.start_api_server() if up else self.control.stop_api_server())
+        except ControlPlaneError as error:
+            raise LabError(str(error)) from error
 
     async def _ready(self, node: str) -> tuple[bool, str]:
         return self._cloud.ready(node) if self._cloud else (False, "the cluster is not up")

@@ -44,7 +44,7 @@ class Outfit:
     kubeconfig: str
     authority: bytes
     serving: Credentials
-    nameserver: str
+    resolv_conf: str
 
 
 class KubernetesNode(Machine):
@@ -135,9 +135,7 @@ class KubernetesNode(Machine):
         files = {
             containerd.CONFIG: containerd.configuration(fit.binaries.path("runc"), fit.pause),
             containerd.CERTS / "_default/hosts.toml": containerd.mirror(fit.registry),
-            Path(
-                "/etc/resolv.conf"
-            ): f"search {fit.facts.region}.compute.internal\nnameserver {fit.nameserver}\n",
+            Path("/etc/resolv.conf"): fit.resolv_conf,
             kubelet.FILES / "kubelet.json": fit.kubelet_configuration,
             kubelet.FILES / "kubelet.conf": fit.kubeconfig,
             kubelet.FILES / "ca.crt": fit.authority.decode(),

@@ -43,6 +43,8 @@ async def _pod_check(lab: Lab, p: dict[str, Any]) -> Any:
 
 
 async def _sandboxes(lab: Lab, _: dict[str, Any]) -> Any:
+    if lab.cluster is not None:
+        return await lab.cluster.sandboxes(lab.machines.values())
     return {
         node.name: [
             {
@@ -55,6 +57,11 @@ async def _sandboxes(lab: Lab, _: dict[str, Any]) -> Any:
         ]
         for node in lab.nodes.values()
     }
+
+
+async def _api_server(lab: Lab, p: dict[str, Any]) -> Any:
+    await lab.api_server(up=bool(p["up"]))
+    return {}
 
 
 async def _way_in(lab: Lab, p: dict[str, Any]) -> Any:
@@ -159,6 +166,7 @@ HANDLERS: dict[str, Handler] = {
     "pod-del": _pod_del,
     "pod-check": _pod_check,
     "sandboxes": _sandboxes,
+    "api-server": _api_server,
     "way-in": _way_in,
     "desk": _desk,
     "spoofed": _spoofed,

@@ -206,7 +206,18 @@ class Lab:
         view = lab_view(
             self.settings.name, self.region, self.machines.values(), self.hypervisor.names, self.calls
         )
+        if self.cluster is not None:
+            agents = self.cluster.agent_views(self.machines.values())
+            for machine in view["machines"]:
+                if machine["name"] in agents:
+                    machine |= {"agent": agents[machine["name"]], "pods": None}
         return view | {"api": self.api_url}
+
+    async def api_server(self, *, up: bool) -> None:
+        """Begin or end an outage of the cluster's API server. Raises LabError."""
+        if self.cluster is None:
+            raise LabError("this lab has no API server: vpc-lab up --kubernetes has one")
+        await self.cluster.api_server(up=up)
 
     def environment(self) -> dict[str, str]:
         """The variables with which AWS's clients on the machine itself work on this lab."""

@@ -79,6 +79,8 @@ def _agent(machine: dict[str, Any]) -> str | None:
     agent = machine.get("agent")
     if agent is None:
         return None
+    if agent["starts"] is None:
+        return "kubelet's"
     if agent["pid"] is None:
         how = f" ({agent['lastEnd']})" if agent["lastEnd"] else ""
         return ("starting again" if agent["wanted"] else "down") + how
