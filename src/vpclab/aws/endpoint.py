@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ from vpclab.region.values import ApiError
 Clock = Callable[[], float]
 InstanceOf = Callable[[str], str | None]
 """From a client's address to the instance it belongs to."""
+READS = re.compile(r"(Describe|List|Get(?!SessionToken|FederationToken)|Validate|Estimate|Detect)")
+"""Operations that change nothing, by the beginnings of their names."""
 TOKENS_KEPT = 1000
 """Idempotency tokens that are remembered."""
 _log = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ class Endpoint:
         instance_of: InstanceOf | None = None,
         log: CallLog | None = None,
         on_change: Callable[[], None] | None = None,
+        performed: Callable[[], None] | None = None,
         strict_auth: bool = False,
     ) -> None:
         self.log = CallLog() if log is None else log
@@ -73,6 +77,8 @@ class Endpoint:
         self._clock = clock
         self._instance_of = instance_of or (lambda _: None)
         self._on_change = on_change or (lambda: None)
+        self._performed = performed or (lambda: None)
+        """Called when a request may have changed something, before it is answered."""
         self._answered: dict[tuple[str, str, str], tuple[Parameters, Answer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,6 +113,8 @@ class Endpoint:
         code = ""
         try:
             answer = await self._perform(self._understand(asked))
+            if not READS.match(asked.action):
+                self._performed()
         except RefusedError as refused:
             error = refused.spoken(asked.codec.codes)
             code, answer = error.code, asked.codec.refusal(asked.model, error, asked.request_id)

@@ -19,6 +19,7 @@ from vpclab.cli.base import (
     show,
     signals_are_exits,
 )
+from vpclab.lab.kept import KeptLab
 from vpclab.lab.state import LabError, labs, running
 
 
@@ -139,6 +140,39 @@ def up(*, delays: str, template: IO[str] | None, **asked: Any) -> None:
         f'AWS\'s API is at {ask(name, "environment")["AWS_ENDPOINT_URL"]}: eval "$(vpc-lab env-vars{variables})"'
     )
     click.echo(f"lab {name} is ready: vpc-lab status, vpc-lab pod add web, vpc-lab shell, vpc-lab down")
+
+
+@main.command()
+@NAME
+@plain_errors
+def stop(name: str) -> None:
+    """Stop a lab: machines and pods go, as in a power cut; the region stays, with every ID and address, for vpc-lab start."""
+    from vpclab.lab.settings import LabSettings  # noqa: PLC0415 -- commands load what they need
+
+    state = running(name)
+    if LabSettings.from_json(KeptLab(state.directory).settings()).kubernetes:
+        raise LabError("a lab with Kubernetes cannot be stopped: its etcd is in memory; vpc-lab down ends it")
+    click.echo(
+        f"{name}: {state.stop()}; vpc-lab start{'' if name == 'lab' else f' --name {name}'} brings it back"
+    )
+
+
+@main.command("start")
+@NAME
+@click.option(
+    "--api-port",
+    type=click.IntRange(0, 65535),
+    show_default="as before",
+    help="Where AWS's API answers on 127.0.0.1.",
+)
+@plain_errors
+def start_again(name: str, api_port: int | None) -> None:
+    """Start a lab that was stopped, or whose process was killed: the region as it was, machines that boot again."""
+    from vpclab.lab.start import resume  # noqa: PLC0415
+
+    with signals_are_exits():
+        resume(name, click.echo, api_port)
+    click.echo(f"lab {name} is back; its pods are not: they were on machines that lost power")
 
 
 @main.command()

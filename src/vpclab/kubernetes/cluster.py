@@ -311,6 +311,10 @@ class Cluster:
             "aws eks update-addon --configuration-values, or kubectl -n kube-system set env daemonset/aws-node"
         )
 
+    def recall(self, by_hand: Mapping[str, Mapping[str, str | None]]) -> None:
+        """Nothing is changed by hand here."""
+        del by_hand
+
     def _add_on(self) -> dict[str, str]:
         """What the lab's aws-node needs beside a real one's: where the lab's EC2 is."""
         return {

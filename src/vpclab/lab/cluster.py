@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from vpclab.eks import Eks, EksDelays, Issue, Rollout, environment_of
+from vpclab.eks.configuration import read_configuration
 from vpclab.eks.schemas import vpc_cni_variables
 from vpclab.lab.hypervisor import Hypervisor
 from vpclab.lab.kinds import Changes
@@ -52,6 +53,21 @@ class Attendant:
         for machine in machines:
             held = self._by_hand.setdefault(machine.instance_id, {})
             held.update(changes)
+
+    @property
+    def by_hand(self) -> Mapping[str, Changes]:
+        """What people gave to nodes' agents beside the add-on, by instance."""
+        return self._by_hand
+
+    async def resume(self, by_hand: Mapping[str, Changes]) -> None:
+        """Nodes that boot from now on are configured as the add-on and people had it before the lab's process ended."""
+        for cluster, name in self._eks.addons:
+            if name == VPC_CNI:
+                text = self._eks.addon(cluster, name).configuration
+                environment = environment_of(read_configuration(name, text))
+                await self._hypervisor.kind.configure(environment, ())
+        self._by_hand = {one: dict(changes) for one, changes in by_hand.items()}
+        self._hypervisor.kind.recall(self._by_hand)
 
     async def close(self) -> None:
         """Stop."""

@@ -188,6 +188,20 @@ HANDLERS: dict[str, Handler] = {
     "delete-available": _delete_available,
 }
 
+KEPT = frozenset(
+    {
+        "agent-env",
+        "node-add",
+        "node-change",
+        "balance",
+        "fault-add",
+        "fault-clear",
+        "behind",
+        "delete-available",
+    }
+)
+"""What changes something that outlives the lab's process."""
+
 
 async def serve_control(lab: Lab, path: Path) -> asyncio.Server:
     """Listen for requests."""
@@ -195,10 +209,13 @@ async def serve_control(lab: Lab, path: Path) -> asyncio.Server:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             request = json.loads(await reader.readline())
-            handler = HANDLERS.get(request.pop("op"))
+            operation = request.pop("op")
+            handler = HANDLERS.get(operation)
             if handler is None:
                 raise LabError("this lab is of another version of vpc-lab: end it and start it anew")
             reply = {"result": await handler(lab, request)}
+            if operation in KEPT:
+                lab.remember()
         except LabError as error:
             reply = {"error": str(error)}
         except Exception as error:

@@ -40,6 +40,9 @@ class NodeKind(Protocol):
     async def override(self, changes: Changes, machines: Sequence[Machine]) -> None:
         """These nodes' agents get other variables than the add-on gives, at once and after each boot. Raises LabError."""
 
+    def recall(self, by_hand: Mapping[str, Changes]) -> None:
+        """What `override` was told before the lab's process ended, by instance: for nodes that boot from now on."""
+
 
 class BareKind:
     """Nodes without Kubernetes: the agent is a process, pods are namespaces."""
@@ -88,6 +91,10 @@ class BareKind:
             self._own[node.instance_id] = {**self._own.get(node.instance_id, {}), **changes}
             node.agent.set_environment(self._wanted(node.name, node.instance_id))
         await asyncio.gather(*(_restart(node) for node in nodes))
+
+    def recall(self, by_hand: Mapping[str, Changes]) -> None:
+        """Their agents start with it."""
+        self._own = {instance_id: dict(changes) for instance_id, changes in by_hand.items()}
 
     def _wanted(self, name: str, instance_id: str) -> dict[str, str]:
         whole: dict[str, str | None] = {

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ from vpclab.lab.bulk import in_parallel, report
 from vpclab.lab.cluster import Attendant, split_environment
 from vpclab.lab.front import front
 from vpclab.lab.hypervisor import Hypervisor
+from vpclab.lab.kept import KeptLab
 from vpclab.lab.kinds import BareKind, cluster_for
+from vpclab.lab.memory import Memory, recall
+from vpclab.lab.memory import remember as parts_of
 from vpclab.lab.metadata import Metadata
 from vpclab.lab.node_changes import add_node, change_instance
 from vpclab.lab.page import LabPage
@@ -30,7 +34,7 @@ from vpclab.lab.pods import LabPods
 from vpclab.lab.settings import PATHS, LabSettings
 from vpclab.lab.state import LabError, known_names
 from vpclab.lab.view import calls_view, lab_view, pod_view
-from vpclab.lab.world import empty_cloud, make_world
+from vpclab.lab.world import World, empty_cloud, make_world
 from vpclab.node import PATIENCE, Machine, Node, NodeNotReadyError
 from vpclab.page import Watch, page_app
 from vpclab.region import ApiError
@@ -44,11 +48,14 @@ class Lab:
     """Everything that runs. One owner: the daemon's loop."""
 
     def __init__(self, settings: LabSettings, directory: Path, api: socket.socket) -> None:
+        """A new lab, or if its directory has a file of one, that lab again. Raises LabError: it cannot be read."""
         self.settings = settings
-        self.cloud = empty_cloud(settings)
+        self._file = KeptLab(directory)
+        self._before = recall(self._file.read()) if self._file.there else None
+        self.cloud = empty_cloud(settings) if self._before is None else self._before.cloud
         self.region = self.cloud.region
-        self.paths: Paths | None = None
-        self.faults = FaultBook(self.region)
+        self._world = World() if self._before is None else self._before.world
+        self.faults = FaultBook(self.region) if self._before is None else self._before.faults
         self.fabric = Fabric()
         self.calls = CallLog()
         self._ends: Ends | None = None
@@ -91,15 +98,22 @@ class Lab:
         await self.fabric.start()
         await self._serve()
         say("the internet and AWS's API are up")
-        world = make_world(self.cloud, self.settings)
-        self.paths = world.paths
-        for text in self.settings.faults:
-            self.faults.add(text)
+        if self._before is None:
+            self._world = make_world(self.cloud, self.settings)
+            for text in self.settings.faults:
+                self.faults.add(text)
+        else:
+            say("the region is as it was")
+            self.hypervisor.names.update(self._before.names)
+        world = self._world
         await self.fabric.sync(self.region)
         await self._metadata.serve()
         if self.cluster is not None and world.study is not None:
             await self.cluster.start(world.study, say)
         self._attendant = Attendant(self.eks, self.hypervisor, self._stir.set)
+        if self._before is not None:
+            await self._attendant.resume(self._before.by_hand)
+        self.remember()
         self.hypervisor.look()
         await self.hypervisor.settled()
         for name, why in self.hypervisor.failures.items():
@@ -130,6 +144,19 @@ class Lab:
         await self.hypervisor.close()
         if self.cluster is not None:
             await self.cluster.stop()
+        self._file.close()
+
+    @property
+    def paths(self) -> Paths | None:
+        """What the topology of every path has; None in others."""
+        return self._world.paths
+
+    def remember(self) -> None:
+        """Keep the lab as it is now: before whoever changed it is answered."""
+        by_hand = {} if self._attendant is None else self._attendant.by_hand
+        memory = Memory(self.cloud, self.faults, self._world, self.hypervisor.names, by_hand)
+        settings = replace(self.settings, api_port=self._api_socket.getsockname()[1])
+        self._file.write(parts_of(memory, settings))
 
     async def _booted(self, machine: Machine) -> None:
         """What is there before a machine starts: IMDS in its VPC, and what the topology and the cluster have on it."""
@@ -147,6 +174,7 @@ class Lab:
             instance_of=self._instance_of,
             log=self.calls,
             on_change=self._stir.set,
+            performed=self.remember,
             strict_auth=self.settings.strict_auth,
         )
         page, self._watch = page_app(LabPage(self))
@@ -168,6 +196,7 @@ class Lab:
                 self._attendant.look()
             if self.region.drain_changes():
                 self.hypervisor.look()
+                self.remember()
                 yield
                 await self._metadata.serve()
 

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from vpclab.lab.kept import KeptLab
 from vpclab.lab.settings import REGION, LabSettings
 from vpclab.lab.state import LabError, LabState, must_be_root
 
@@ -64,6 +66,32 @@ def start(settings: LabSettings, progress: Callable[[str], None]) -> LabState:
     except BaseException:
         state.remove()
         raise
+    return state
+
+
+def resume(name: str, progress: Callable[[str], None], api_port: int | None = None) -> LabState:
+    """Start a lab that was stopped, or whose process was killed: the region is as it was, its machines boot.
+
+    `api_port`: where AWS's API answers from now on (0: anywhere); None: where it did.
+
+    Raises:
+        LabError: there is none, it runs, or it did not come up; then what was kept of it is still there.
+    """
+    must_be_able()
+    state = LabState(name)
+    if state.pid() is not None:
+        raise LabError(f"lab {name} is running")
+    if not state.directory.is_dir():
+        raise LabError(f"there is no lab {name}: vpc-lab up --name {name} makes one")
+    settings = LabSettings.from_json(KeptLab(state.directory).settings())
+    if settings.kubernetes:
+        raise LabError(
+            "a lab with Kubernetes is not kept: its etcd is in memory, and so its objects are gone. "
+            f"vpc-lab down --name {name}, and up again"
+        )
+    if api_port is not None:
+        settings = replace(settings, api_port=api_port)
+    _start(state, settings.to_json(), progress)
     return state
 
 

@@ -62,9 +62,9 @@ class LabState:
         try:
             self.directory.mkdir(mode=0o700)
         except FileExistsError:
-            running = "is running" if self.pid() is not None else "was left behind"
+            running = "is running" if self.pid() is not None else "was stopped: vpc-lab start brings it back"
             raise LabError(
-                f"lab {self.name} {running}: vpc-lab down --name {self.name} ends it; --name starts another beside it"
+                f"lab {self.name} {running}; vpc-lab down --name {self.name} ends it; --name starts another beside it"
             ) from None
 
     def write_pid(self, pid: int, *, unless_known: bool = False) -> None:
@@ -89,6 +89,13 @@ class LabState:
             return None
         pid = int(known["pid"])
         return pid if _start_time(pid) == known["start"] else None
+
+    def stop(self) -> str:
+        """End the lab and leave what was kept of it; what was done, in words. Raises LabError: it does not run."""
+        pid = self.pid()
+        if pid is None:
+            raise LabError(f"lab {self.name} does not run")
+        return _end(pid)
 
     def remove(self) -> list[str]:
         """End the lab and remove its files; what was done, in words."""
@@ -143,8 +150,8 @@ def running(name: str) -> LabState:
         return state
     if state.directory.is_dir():
         raise LabError(
-            f"lab {name} has ended without being taken down: vpc-lab down --name {name} removes what is left; "
-            f"why it ended is in {state.log}"
+            f"lab {name} does not run: vpc-lab start --name {name} brings it back, vpc-lab down --name {name} removes it; "
+            f"if nobody stopped it, why it ended is in {state.log}"
         )
     others = ", ".join(lab.name for lab in labs() if lab.pid() is not None)
     known = f"running: {others}" if others else "none is running; vpc-lab up starts one"
@@ -162,7 +169,9 @@ def _start_time(pid: int) -> str | None:
     except OSError:
         return None
     # the command's name may hold anything, so count from behind its closing bracket; the start is field 22
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    # one that has ended and is not buried yet runs no lab
+    return None if fields[0] == "Z" else fields[19]
 
 
 def _end(pid: int) -> str:
