@@ -62,7 +62,7 @@ def test_the_second_plugin_is_installed_with_the_first_in_it(tmp_path: Path) -> 
 
 def test_egress_is_listed_where_it_has_something_to_do() -> None:
     on = Settings(v6_egress=True, pod_mtu=1500, egress_log_file="/x.log")
-    found = conflist(on, node_ipv6=IPv6Address("2001:db8::10"))
+    found = conflist(on, node_ip=IPv6Address("2001:db8::10"))
     assert [p["type"] for p in found["plugins"]] == ["aws-cni", "egress-cni", "portmap"]
     assert found["plugins"][1] == {
         "name": "egress-cni",
@@ -80,7 +80,7 @@ def test_egress_is_listed_where_it_has_something_to_do() -> None:
         "pluginLogFile": "/x.log",
         "pluginLogLevel": on.plugin_log_level,
     }
-    for other in (conflist(on), conflist(Settings(), node_ipv6=IPv6Address("2001:db8::10"))):
+    for other in (conflist(on), conflist(Settings(), node_ip=IPv6Address("2001:db8::10"))):
         assert [p["type"] for p in other["plugins"]] == ["aws-cni", "portmap"]
 
 

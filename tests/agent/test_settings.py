@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpccni.agent.settings import LogLevel, RandomizeSnat, Settings, parse_settings
+from vpccni.agent.settings import LogLevel, RandomizeSnat, Settings, impossible, parse_settings
 
 
 def test_an_empty_environment_gives_the_defaults_and_no_complaint() -> None:
@@ -129,12 +129,45 @@ def test_no_text_whatever_keeps_the_agent_from_starting(environ: dict[str, str])
     assert {b.name for b in bad} <= set(environ)
 
 
-def test_a_switch_that_is_not_there_yet_is_not_ignored_in_silence() -> None:
-    settings, bad = parse_settings({"ENABLE_IPv6": "true"})
-    assert settings == Settings()
-    assert [str(b) for b in bad] == [
-        "ENABLE_IPv6='true' asks for what this version does not have yet; using false"
+IPV6 = {"ENABLE_IPv4": "false", "ENABLE_IPv6": "true", "ENABLE_PREFIX_DELEGATION": "true"}
+
+
+def test_an_ipv6_cluster_s_settings() -> None:
+    settings, bad = parse_settings(IPV6)
+    assert bad == ()
+    assert (settings.ipv6, settings.v4_egress, settings.leaked_eni_cleanup) == (True, True, False)
+    assert settings.egress_log_file == "/var/log/aws-routed-eni/egress-v4-plugin.log"
+    assert settings.warm.warm_prefix == 0, "one prefix is enough, no target is needed"
+    settings, bad = parse_settings(
+        {**IPV6, "POD_MTU": "1200", "ENABLE_POD_ENI": "true", "VPC_CNI_RULES": "compact"}
+    )
+    assert settings == parse_settings(IPV6)[0]
+    assert sorted(str(b) for b in bad) == [
+        "ENABLE_POD_ENI='true' is not for IPv6 clusters; using false",
+        "POD_MTU='1200' is not between 1280 and 9001; using 9001",
+        "VPC_CNI_RULES='compact' is not for IPv6 clusters; using compatible",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, None),
+        ({"ENABLE_IPv4": ""}, None),
+        ({"ENABLE_IPv4": "true"}, "are both true"),
+        ({"ENABLE_IPv6": "false"}, "pods would have no address"),
+        ({"ENABLE_PREFIX_DELEGATION": "false"}, "needs ENABLE_PREFIX_DELEGATION=true"),
+        ({"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}, "do not go together"),
+    ],
+)
+def test_what_no_node_can_be_is_refused_with_a_sentence(changes: dict[str, str], says: str | None) -> None:
+    problem = impossible({**IPV6, **changes})
+    assert problem is None if says is None else problem is not None and says in problem
+
+
+def test_a_node_without_any_of_these_is_possible() -> None:
+    assert impossible({}) is None
+    assert impossible({"ENABLE_IPv4": "true", "ENABLE_IPv6": "false"}) is None
 
 
 def test_prefix_mode_always_has_a_target() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.ipam.model_ec2 import key, pod
 from vpccni.agent.unwired import AGAIN, judge_unwired
 from vpccni.ipam.restore import CONNECTING_TAKES
-from vpccni.ipam.values import Assignment, EniId
+from vpccni.ipam.values import Address, Assignment, EniId
 
 
 class Everything:
@@ -22,7 +22,7 @@ class Everything:
         self.now = 100.0
         self.slept: list[float] = []
 
-    async def look(self) -> dict[str, IPv4Address]:
+    async def look(self) -> dict[str, Address]:
         if self.failures:
             self.failures -= 1
             raise OSError("no buffer space")

@@ -13,7 +13,7 @@ from vpccni.aws.fake_ec2 import FakeEc2
 from vpccni.aws.port import Ec2Port
 from vpccni.aws.values import NewEni
 from vpccni.ipam.reasons import Reason
-from vpccni.ipam.values import Block, BlockKind, EniId, SubnetId
+from vpccni.ipam.values import IPV4_KINDS, Block, BlockKind, EniId, SubnetId
 
 SUBNET, TINY = SubnetId("subnet-1"), SubnetId("subnet-2")
 SUBNETS = {SUBNET: IPv4Network("10.0.1.0/24"), TINY: IPv4Network("10.0.2.0/28")}
@@ -84,7 +84,7 @@ def test_what_is_not_there() -> None:
     assert reason(lambda: ec2.unassign(eni, stranger)) is Reason.EC2_ERROR
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.sampled_from(BlockKind), st.booleans()), max_size=25))
+@given(st.lists(st.tuples(st.integers(1, 5), st.sampled_from(IPV4_KINDS), st.booleans()), max_size=25))
 def test_no_address_is_held_twice_or_kept_by_aws(story: list[tuple[int, BlockKind, bool]]) -> None:
     ec2 = FakeEc2({SUBNET: IPv4Network("10.0.1.0/25")}, instance_type="m5.24xlarge")
     enis = [ec2.create_eni(new()).id, ec2.create_eni(new()).id]

@@ -7,9 +7,10 @@ import pytest
 
 from vpccni.cli.kernel.values import Device, Hop, Network, PolicyRule, TableRoute
 from vpccni.cli.pods.table import OnHost, on_host, rows, to_text
+from vpccni.ipam.values import Address
 
 WEB, DB = IPv4Address("10.0.0.5"), IPv4Address("10.0.1.7")
-VETHS = {WEB: "eni01234567890", DB: "enia0123456789"}
+VETHS: dict[Address, str] = {WEB: "eni01234567890", DB: "enia0123456789"}
 PODS: list[dict[str, Any]] = [
     {"namespace": "default", "name": "db", "address": str(DB), "eni": "eni-2"},
     {"namespace": "default", "name": "web", "address": str(WEB), "eni": "eni-1"},

@@ -73,7 +73,9 @@ def scene(host: Netlink, pod: Sandbox | None) -> Scene:
 
 
 def told(host: Netlink, pod: Sandbox, of: PodWiring, to: str, port: int = 5353) -> Trace:
-    return trace(scene(host, pod), Question(of.address, IPv4Address(to), "udp", port, of.pod))
+    return trace(
+        scene(host, pod), Question(IPv4Address(int(of.address)), IPv4Address(to), "udp", port, of.pod)
+    )
 
 
 def leaving(found: Trace) -> tuple[str, str, str]:
@@ -164,7 +166,10 @@ def test_a_service_is_followed_to_one_of_its_endpoints(
     for pod, want in pods:
         found = told(host, pod, want, SERVICE, 53)
         assert found.alternatives == (f"{PEER} port 5353",)
-        other = trace(scene(host, pod), Question(want.address, IPv4Address(PEER), "udp", 5353, want.pod))
+        other = trace(
+            scene(host, pod),
+            Question(IPv4Address(int(want.address)), IPv4Address(PEER), "udp", 5353, want.pod),
+        )
         possible = {leaving(found), leaving(other)}
         assert Wire(vpc).seen(partial(send, pod, SERVICE, 53)) in possible
 
@@ -192,7 +197,9 @@ def test_a_reply_that_the_source_check_loses(
         with open(f"/proc/sys/net/ipv4/conf/{name}/rp_filter", "w") as file:
             file.write("1" if strict else "0")
     pod, want = pods[1]
-    found = trace(scene(host, pod), Question(want.address, IPv4Address(OUTSIDE), "icmp", 0, want.pod))
+    found = trace(
+        scene(host, pod), Question(IPv4Address(int(want.address)), IPv4Address(OUTSIDE), "icmp", 0, want.pod)
+    )
     arrives = found.outcome is not Outcome.LOST
     assert pod.pings(OUTSIDE) is arrives, found
     assert arrives or sources is None or strict
@@ -201,7 +208,10 @@ def test_a_reply_that_the_source_check_loses(
 def test_a_filter_that_drops(host: Netlink, vpc: Vpc, pods: list[tuple[Sandbox, PodWiring]]) -> None:
     run("iptables", "-A", "FORWARD", "-d", "10.0.0.0/24", "-p", "icmp", "-j", "DROP")
     pod, want = pods[1]
-    found = trace(scene(host, pod), Question(want.address, IPv4Address("10.0.0.1"), "icmp", 0, want.pod))
+    found = trace(
+        scene(host, pod),
+        Question(IPv4Address(int(want.address)), IPv4Address("10.0.0.1"), "icmp", 0, want.pod),
+    )
     assert found.outcome is Outcome.LOST
     assert found.steps[-1].stage is Stage.FORWARD
     assert not pod.pings("10.0.0.1")

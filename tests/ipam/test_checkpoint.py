@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,9 @@ ORIGINALS = b"""{"version":"vpc-cni-ipam/1","allocations":[
  "other": {}}
 """
 
-ADDRESSES = st.integers(0x0A000001, 0x0A000006).map(IPv4Address)
+ADDRESSES = st.integers(0x0A000001, 0x0A000006).map(IPv4Address) | st.integers(1, 3).map(
+    lambda n: IPv6Address(f"2001:db8::{n}")
+)
 TIMES = st.floats(0.0, 4e9)
 KEYS = st.builds(
     SandboxKey, st.just("aws-cni"), st.sampled_from(["a", "b", "c", "\N{SNOWMAN}"]), st.just("eth0")
@@ -46,12 +48,13 @@ ENTRIES = st.builds(Given, ASSIGNMENTS) | st.builds(TakenBack, KEYS, COOLINGS)
 
 
 def test_the_originals_file_is_read() -> None:
-    first, second = decode_checkpoint(ORIGINALS).allocations
+    first, second, third = decode_checkpoint(ORIGINALS).allocations
     assert first == Assignment(
         SandboxKey("aws-cni", "c1", "eth0"), Pod("default", "p"), IPv4Address("10.0.0.5"), EniId(""),
         1700000000.123456789,
     )  # fmt: skip
     assert (second.pod, second.address, second.assigned_at) == (Pod("", ""), IPv4Address("10.0.0.6"), 0.0)
+    assert third.address == IPv6Address("2001:db8::5")
 
 
 def test_the_file_is_what_the_original_reads() -> None:

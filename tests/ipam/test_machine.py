@@ -28,7 +28,7 @@ from vpccni.ipam.decide import Ipam
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.restore import CONNECTING_TAKES, restore
 from vpccni.ipam.targets import WarmTargets, shortage
-from vpccni.ipam.values import Assignment, BlockKind, Cooling
+from vpccni.ipam.values import IPV4_KINDS, Address, Assignment, BlockKind, Cooling
 
 PODS = st.integers(0, 25)
 NUMBERS = st.integers(0, 7)
@@ -67,7 +67,7 @@ class IpamMachine(RuleBasedStateMachine):
     node: Node
 
     @initialize(
-        kind=st.sampled_from(BlockKind),
+        kind=st.sampled_from(IPV4_KINDS),
         warm=TARGETS,
         enis=st.integers(1, 3),
         slots=st.integers(1, 6),
@@ -97,7 +97,7 @@ class IpamMachine(RuleBasedStateMachine):
         self.node.ec2.spare_prefixes = prefixes
         self.asked: list[Asked] = []
         self.pods: dict[int, Assignment] = {}
-        self.freed: dict[IPv4Address, float] = {}
+        self.freed: dict[Address, float] = {}
         self.file = encode_checkpoint(snapshot((), ()))
         self.journal = b""
         for _ in range(2):
@@ -251,7 +251,7 @@ class IpamMachine(RuleBasedStateMachine):
         self.asked = []
         old, now = self.ipam, self.node.now
         old.pool.advance(now)
-        kinds = {old.state.kind} ^ (set(BlockKind) if toggle else set())
+        kinds = {old.state.kind} ^ (set(IPV4_KINDS) if toggle else set())
         half_written = encode_entry(
             Given(Assignment(key(99), pod(99), IPv4Address("10.9.9.9"), next(iter(self.node.ec2.enis)), now))
         )
@@ -373,7 +373,7 @@ def test_long_walks(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 -- the same walk in every run
     machine = IpamMachine()
     machine.begin(
-        kind=draw.choice(list(BlockKind)),
+        kind=draw.choice(IPV4_KINDS),
         warm=WarmTargets(
             draw.randrange(3), draw.choice([0, 0, 2, 9]), draw.choice([0, 0, 5, 20]), draw.randrange(3)
         ),

@@ -321,6 +321,6 @@ def test_heaps_do_not_grow_with_the_pods_that_came_and_went() -> None:
         give(pool, number, now=float(number), kind=PD)
         if number >= 5:
             pool.release(key(number - 5), float(number))
-    sizes = [len(heap) for holder in pool._holders.values() for heap in holder._heaps[PD]]
+    sizes = [len(heap) for holder in pool._holders.values() for heap in holder._heaps[PD].values()]
     assert max(sizes) <= 2 * 2 + 16 + 1
     assert len(pool._fullest[PD]) <= 2 * 2 + 64 + 1

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets, eni_is_extra, shortage, surplus
-from vpccni.ipam.values import BlockKind
+from vpccni.ipam.values import IPV4_KINDS, BlockKind
 
 SIP, PD = BlockKind.SECONDARY_IP, BlockKind.PREFIX
 ROOMY = NodeLimits(max_enis=4, slots_per_eni=14, max_pods=500)
@@ -116,7 +116,7 @@ def test_the_last_prefix_is_not_given_back_to_be_taken_again() -> None:
         warm_eni=st.integers(0, 3), warm_ip=st.integers(0, 40), minimum_ip=st.integers(0, 40),
         warm_prefix=st.integers(0, 3),
     ),
-    kind=st.sampled_from(BlockKind),
+    kind=st.sampled_from(IPV4_KINDS),
     uses=st.lists(st.tuples(st.integers(0, 16), st.integers(0, 16)), max_size=12),
     max_pods=st.integers(0, 100),
 )  # fmt: skip

@@ -22,6 +22,7 @@ from vpccni.linux.egress import (
     unwire_egress,
     wire_egress,
 )
+from vpccni.linux.egress_family import IPV6
 from vpccni.linux.names import HOST_VETH
 from vpccni.linux.pod import reap, wire
 from vpccni.linux.rtnl import Netlink
@@ -90,7 +91,7 @@ def test_where_the_runtime_has_switched_ipv6_off_by_default(
 def test_the_chain_is_the_originals(host: Netlink, internet: Sandbox, pod: Sandbox, ports: str) -> None:
     del internet
     connect(host, pod, replace(WANT, ports=ports))
-    chain = chain_of("aws-cni", "c0ffee")
+    chain = chain_of(IPV6, "aws-cni", "c0ffee")
     assert len(chain) == 28
     comment = r'-m comment --comment "name: \"aws-cni\" id: \"c0ffee\""'
     flag = {"prng": " --random-fully", "hashrandom": " --random", "none": ""}[ports]
@@ -115,7 +116,7 @@ def test_nothing_is_left_of_it(
     if gone:
         run("ip", "link", "del", WANT.host_veth)  # as the end of the sandbox does
     for _ in range(times):
-        unwire_egress(host, "aws-cni", "c0ffee")
+        unwire_egress(host, IPV6, "aws-cni", "c0ffee")
     reap(host)
     assert kept() == before
 
@@ -137,13 +138,13 @@ def test_what_pods_left_that_are_gone_is_swept(
     live = sandbox()
     connect(host, live)
     connect(host, sandbox(), replace(WANT, container_id="dead", address=IPv6Address("fd00::ac:6")))
-    assert remove_dead_egress(host) == []
+    assert remove_dead_egress(host, IPV6) == []
     run("ip", "link", "del", host_veth_of("aws-cni", "dead"))
-    dead = chain_of("aws-cni", "dead")
-    assert remove_dead_egress(host) == [f"removed chain {dead} of a pod that is gone"]
+    dead = chain_of(IPV6, "aws-cni", "dead")
+    assert remove_dead_egress(host, IPV6) == [f"removed chain {dead} of a pod that is gone"]
     assert dead not in run("ip6tables-save")
     assert live.pings(OUTSIDE)
-    assert remove_dead_egress(host) == []
+    assert remove_dead_egress(host, IPV6) == []
 
 
 @pytest.mark.parametrize("lives", range(MESSAGES + 1))
@@ -160,7 +161,7 @@ def test_an_add_that_was_killed_is_made_whole_by_the_next(
             assert lives < MESSAGES
     connect(host, pod)
     assert pod.pings(OUTSIDE)
-    unwire_egress(host, "aws-cni", "c0ffee")
+    unwire_egress(host, IPV6, "aws-cni", "c0ffee")
     reap(host)
     assert kept() == before
 
@@ -177,10 +178,10 @@ def test_others_may_not_begin_connections_to_pods(host: Netlink, internet: Sandb
     connect(host, pod)
     internet.run("ip", "-6", "route", "add", "fd00::ac:0/118", "via", NODE)
     assert internet.pings("fd00::ac:5")
-    assert block_others() == ["blocked new connections to fd00::ac:0/118 from outside"]
+    assert block_others(IPV6) == ["blocked new connections to fd00::ac:0/118 from outside"]
     assert not internet.pings("fd00::ac:5")
     assert pod.pings(OUTSIDE), "what the pod asks is answered"
-    assert block_others() == []
+    assert block_others(IPV6) == []
 
 
 def test_its_name_is_not_taken_for_a_pods_own_veth() -> None:

@@ -28,6 +28,7 @@ from vpccni.agent.settings import Settings
 from vpccni.agent.wire import PluginServer
 from vpccni.cni import plugin
 from vpccni.linux.egress import chain_of
+from vpccni.linux.egress_family import IPV6
 from vpccni.linux.pod import wire
 from vpccni.linux.rtnl import Netlink
 
@@ -78,7 +79,7 @@ def runtime(host: Netlink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     (tmp_path / "egress-cni").write_bytes(plugin_text(interpreter(), "egress-cni"))
     (tmp_path / "egress-cni").chmod(0o755)
     settings = Settings(v6_egress=True, egress_log_file=str(tmp_path / "egress.log"))
-    listed = conflist(settings, node_ipv6=IPv6Address(NODE_IPV6))
+    listed = conflist(settings, node_ip=IPv6Address(NODE_IPV6))
     [conf] = [one for one in listed["plugins"] if one["type"] == "egress-cni"]
     conf["ipam"]["dataDir"] = str(tmp_path / "leases")
     return Runtime(tmp_path, conf)
@@ -131,7 +132,7 @@ def test_from_add_to_del(runtime: Runtime, internet: Sandbox, pod: Sandbox) -> N
         assert len(runtime.leases()) == 1
         checked = runtime.call("CHECK", pod, prevResult=result)
         assert checked.returncode == 0, checked.stdout
-        run("ip6tables", "-t", "nat", "-F", chain_of("aws-cni", "c0ffee"))
+        run("ip6tables", "-t", "nat", "-F", chain_of(IPV6, "aws-cni", "c0ffee"))
         harmed = runtime.call("CHECK", pod, prevResult=result)
         assert "is missing or empty" in json.loads(harmed.stdout)["msg"]
         for _ in range(2):

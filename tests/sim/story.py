@@ -12,7 +12,7 @@ from vpccni.aws.budget import SHARE, rate_of
 from vpccni.ipam.checkpoint import Given, encode_entry
 from vpccni.ipam.reasons import Reason
 from vpccni.ipam.targets import WarmTargets, shortage
-from vpccni.ipam.values import Assignment, BlockKind, EniId, Pod, SandboxKey
+from vpccni.ipam.values import IPV4_KINDS, Address, Assignment, EniId, Pod, SandboxKey
 from vpclab.plan.manners import OURS
 from vpclab.region.gate import Rate
 from vpclab.region.values import ApiError, AttachmentStatus, EniStatus, NetworkInterface
@@ -64,7 +64,7 @@ class Story:
         self.world = World(subnets=subnets, seed=seed, keep_calls=True)
         self.calm = True
         """Nothing but pods has happened so far."""
-        self.taken_from_us: set[IPv4Address] = set()
+        self.taken_from_us: set[Address] = set()
         """Addresses that somebody else unassigned: EC2 may have given them to others, and nobody could know at once."""
         self.began: dict[str, list[float]] = {}
         self.nodes: list[SimNode] = []
@@ -212,7 +212,7 @@ class Story:
                 assert not node.surprises, node.surprises
 
     def no_address_twice(self) -> None:
-        owners: dict[IPv4Address, str] = {}
+        owners: dict[Address, str] = {}
         for node in self.nodes:
             for assignment in node.live.values():
                 if assignment.address in self.taken_from_us:
@@ -389,7 +389,7 @@ def random_setup(draw: random.Random) -> Setup:
         targets=WarmTargets(
             draw.randrange(3), draw.choice([0, 0, 1, 2, 9]), draw.choice([0, 0, 5, 10]), draw.randrange(3)
         ),
-        kind=draw.choice(list(BlockKind)),
+        kind=draw.choice(IPV4_KINDS),
         cooldown=draw.choice([30.0, 30.0, 5.0, 0.0]),
         max_enis=draw.choice([None, None, 2]),
         max_pods=draw.choice([None, None, 12]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from tests.sim.story import Story
 from vpccni.ipam.targets import WarmTargets
 from vpclab.region.values import EniStatus
@@ -42,6 +44,7 @@ def test_what_was_taken_from_a_pod_is_given_to_no_other() -> None:
     story = story_of_one(pods=3)
     node = story.nodes[0]
     address = next(a.address for a in node.live.values() if a.pod == story.pods[0][1].pod)
+    assert isinstance(address, IPv4Address)
     eni = story.world.region.eni_with(story.world.subnets[0].id, address)
     assert eni is not None
     story.world.region.unassign_private_ip_addresses(eni.id, addresses=(address,))

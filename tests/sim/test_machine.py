@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.sim.story import CALLS, TROUBLES, Story
 from vpccni.ipam.targets import WarmTargets
-from vpccni.ipam.values import BlockKind
+from vpccni.ipam.values import IPV4_KINDS
 from vpclab.sim.node import Setup
 
 PODS = st.integers(0, 40)
@@ -23,7 +23,7 @@ SETUPS = st.builds(
         minimum_ip=st.sampled_from([0, 0, 5, 10]),
         warm_prefix=st.integers(0, 2),
     ),
-    kind=st.sampled_from(BlockKind),
+    kind=st.sampled_from(IPV4_KINDS),
     cooldown=st.sampled_from([30.0, 30.0, 0.0]),
     max_enis=st.sampled_from([None, 2]),
 )

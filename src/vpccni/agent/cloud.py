@@ -273,6 +273,7 @@ class NodeCloud:
             calls=self._calls,
             budget=self._budget,
             denied=self._hear_denied,
+            ipv6=self._settings.ipv6,
         )
         log.info("EC2 client ready for %s", self._facts.region)
         return client

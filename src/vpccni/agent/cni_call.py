@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, ip_interface
 from typing import Any
 
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.values import Pod, SandboxKey
+from vpccni.ipam.values import Address, Pod, SandboxKey
 from vpccni.kube.branch import Branch
 
 SUPPORTED = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
@@ -77,7 +77,7 @@ class PreviousResult:
     """What of an earlier ADD's result matters to us: our interfaces by name and our address."""
 
     host_veth: str
-    address: IPv4Address
+    address: Address
     route_table: int
 
 
@@ -221,7 +221,7 @@ def previous_results(result: object, interface: str) -> tuple[PreviousResult, ..
                     found.append(
                         PreviousResult(
                             host_veth=str(interfaces[index - 1]["name"]),
-                            address=IPv4Interface(ip["address"]).ip,
+                            address=ip_interface(ip["address"]).ip,
                             route_table=int(table) if table.isdigit() else 254,
                         )
                     )
@@ -236,7 +236,7 @@ class Connected:
 
     host_veth: str
     interface: str
-    address: IPv4Address
+    address: Address
     route_table: int
     device_index: int
 
@@ -247,8 +247,11 @@ def result_json(call: CniCall, connected: Sequence[Connected]) -> bytes:
     ips: list[dict[str, object]] = []
     for one in connected:
         interfaces.append({"name": one.host_veth})
-        ip: dict[str, object] = {"interface": len(interfaces), "address": f"{one.address}/32"}
-        ips.append({"version": "4", **ip} if call.version < "1.0.0" else ip)
+        ip: dict[str, object] = {
+            "interface": len(interfaces),
+            "address": f"{one.address}/{one.address.max_prefixlen}",
+        }
+        ips.append({"version": str(one.address.version), **ip} if call.version < "1.0.0" else ip)
         interfaces.append({"name": one.interface, "mac": str(one.route_table), "sandbox": call.netns})
     first = connected[0]
     dummy = {
@@ -273,7 +276,8 @@ def previous_branch(result: object, interface: str) -> Placed | None:
     ]
     if not vlans or not 0 < vlans[0] <= MOST_VLAN:
         return None
-    return Placed(vlans[0], previous[0].address, previous[0].host_veth)
+    address = previous[0].address
+    return Placed(vlans[0], address if isinstance(address, IPv4Address) else None, previous[0].host_veth)
 
 
 def branch_result_json(call: CniCall, host_veth: str, branch: Branch) -> bytes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from vpccni.agent.files import write_whole
 from vpccni.agent.settings import Settings
@@ -21,20 +21,20 @@ NAME = "10-aws.conflist"
 TEMPLATE = Path("/app") / NAME
 """Where the original's chart mounts a user's template (cniConfig)."""
 EGRESS = "egress-cni"
+NodeIp: TypeAlias = IPv4Address | IPv6Address | None
+"""What the pods' packets of the other family leave the node with."""
 
 
-def conflist(
-    settings: Settings, template: str | None = None, *, node_ipv6: IPv6Address | None = None
-) -> dict[str, Any]:
+def conflist(settings: Settings, template: str | None = None, *, node_ip: NodeIp = None) -> dict[str, Any]:
     """The network configuration list: aws-cni, then the plugins that the settings ask for.
 
-    egress-cni is in it only if it has something to do, a node's address of IPv6 among it: where the original's is always
+    egress-cni is in it only if it has something to do, the node's address of the pods' other family among it: where the original's is always
     there and switched off, each pod would wait for it for nothing.
 
     With a `template` what that says, and of the plugins asked for those that it has not got. Raises ValueError, which
     names the problem, if the template is no network configuration list.
     """
-    values = _placeholders(settings, node_ipv6)
+    values = _placeholders(settings, node_ip)
     found = _built_in(values) if template is None else _rendered(template, values)
     plugins = found["plugins"]
     types = {plugin.get("type") for plugin in plugins}
@@ -48,20 +48,18 @@ def conflist(
     return found
 
 
-def write_conflist(
-    settings: Settings, template: Path = TEMPLATE, *, node_ipv6: IPv6Address | None = None
-) -> bool:
+def write_conflist(settings: Settings, template: Path = TEMPLATE, *, node_ip: NodeIp = None) -> bool:
     """Write the conflist where the runtime looks; True if anything changed. Raises OSError.
 
     A template that cannot be used is said and passed over: a node without any conflist runs no pod.
     """
     try:
-        found = conflist(settings, template.read_text(), node_ipv6=node_ipv6)
+        found = conflist(settings, template.read_text(), node_ip=node_ip)
     except FileNotFoundError:
-        found = conflist(settings, node_ipv6=node_ipv6)
+        found = conflist(settings, node_ip=node_ip)
     except ValueError as error:
         log.error("%s cannot be used: %s; using the built-in configuration", template, error)
-        found = conflist(settings, node_ipv6=node_ipv6)
+        found = conflist(settings, node_ip=node_ip)
     text = json.dumps(found, indent=2) + "\n"
     return write_whole(settings.host_conf_dir / NAME, text.encode(), 0o644)
 
@@ -121,9 +119,14 @@ def _rendered(template: str, values: Mapping[str, str]) -> dict[str, Any]:
     return {**found, "plugins": [plugin for plugin in plugins if _is_on(plugin)]}
 
 
-def _placeholders(settings: Settings, node_ipv6: IPv6Address | None) -> dict[str, str]:
-    """What a template may ask for."""
-    on = settings.v6_egress and node_ipv6 is not None
+def _placeholders(settings: Settings, node_ip: NodeIp) -> dict[str, str]:
+    """What a template may ask for (spec 1.6)."""
+    on = node_ip is not None and (settings.v4_egress if settings.ipv6 else settings.v6_egress)
+    subnet, destination, directory = (
+        ("169.254.172.0/22", "0.0.0.0/0", "/run/cni/v6pd/egress-v4-ipam")
+        if settings.ipv6
+        else ("fd00::ac:00/118", "::/0", "/run/cni/v4pd/egress-v6-ipam")
+    )
     return {
         "__VETHPREFIX__": settings.veth_prefix,
         "__MTU__": str(settings.pod_mtu),
@@ -133,8 +136,8 @@ def _placeholders(settings: Settings, node_ipv6: IPv6Address | None) -> dict[str
         "__RANDOMIZESNAT__": settings.randomize_snat.value,
         "__EGRESSPLUGINENABLED__": "true" if on else "false",
         "__EGRESSPLUGINLOGFILE__": settings.egress_log_file,
-        "__EGRESSPLUGINIPAMSUBNET__": "fd00::ac:00/118",
-        "__EGRESSPLUGINIPAMDST__": "::/0",
-        "__EGRESSPLUGINIPAMDATADIR__": "/run/cni/v4pd/egress-v6-ipam",
-        "__NODEIP__": str(node_ipv6) if on else "",
+        "__EGRESSPLUGINIPAMSUBNET__": subnet,
+        "__EGRESSPLUGINIPAMDST__": destination,
+        "__EGRESSPLUGINIPAMDATADIR__": directory,
+        "__NODEIP__": str(node_ip) if on else "",
     }

@@ -64,7 +64,7 @@ class Duties:
         self._tasks: list[asyncio.Task[None]] = []
         self.reconciler = Reconciler(
             agent,
-            partial(attached_enis, imds),
+            partial(attached_enis, imds, ipv6=settings.ipv6),
             None if settings.imds_only else cloud,
             wiring,
             self._threads,
@@ -130,11 +130,12 @@ class Duties:
         self._tasks.append(asyncio.ensure_future(work))
 
     async def _follow_facts(self) -> None:
-        facts = await self._threads(partial(node_facts, self._imds))
+        facts = await self._threads(partial(node_facts, self._imds, ipv6=self._settings.ipv6))
         self._scene.heard("instance metadata")
-        if facts.vpc_cidrs == self._facts.vpc_cidrs:
+        told, known = ((f.vpc_cidrs, f.vpc_ipv6_cidrs) for f in (facts, self._facts))
+        if told == known:
             return
-        log.info("the VPC's CIDRs are now %s", ", ".join(map(str, facts.vpc_cidrs)))
+        log.info("the VPC's CIDRs are now %s", ", ".join(map(str, (*facts.vpc_cidrs, *facts.vpc_ipv6_cidrs))))
         await self._changed(facts)
         self._facts = (
             facts  # not before the host has taken them: else nobody would try again (spec 11.4 number 40)

@@ -1,4 +1,4 @@
-"""The agent's part of egress-cni: a pod's second interface, for IPv6 (spec 4.9)."""
+"""The agent's part of egress-cni: a pod's second interface, for the family that it is not of (spec 4.9)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import Any
 
 from vpccni.agent.branch_host import OnNetlink
 from vpccni.agent.cni_call import INTERNAL, INVALID_CONFIG, CniCall, CniError
 from vpccni.agent.loop import HostError
 from vpccni.agent.wire import PluginRequest
+from vpccni.ipam.values import Address
 from vpccni.linux.egress import (
-    INTERFACE,
     EgressWiring,
     block_others,
     check_egress,
@@ -22,6 +22,7 @@ from vpccni.linux.egress import (
     unwire_egress,
     wire_egress,
 )
+from vpccni.linux.egress_family import IPV6, EgressFamily
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.wiring import Wired
 
@@ -37,12 +38,12 @@ class EgressConf:
     """What of the configuration matters."""
 
     previous: Mapping[str, Any]
-    address: IPv6Address
-    node_address: IPv6Address
+    address: Address
+    node_address: Address
     ports: str
 
 
-def parse_egress(stdin: bytes) -> EgressConf:
+def parse_egress(stdin: bytes, family: EgressFamily = IPV6) -> EgressConf:
     """An ADD's configuration, the address manager's result in it. Raises CniError."""
     conf = json.loads(stdin)  # parse_call has read it before
     previous = conf.get("prevResult")
@@ -50,16 +51,22 @@ def parse_egress(stdin: bytes) -> EgressConf:
         raise CniError(INVALID_CONFIG, "must be called as a chained plugin")
     try:
         [ip] = (conf.get("ipamResult") or {}).get("ips") or []
-        address = IPv6Interface(ip["address"]).ip
+        address = ip_interface(ip["address"]).ip
+        if address not in family.anywhere:
+            raise ValueError(f"{address} is none")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CniError(
-            INVALID_CONFIG, f"the address manager has not given exactly one IPv6 address: {error}"
+            INVALID_CONFIG, f"the address manager has not given exactly one {family.name} address: {error}"
         ) from None
     try:
-        node = IPv6Address(conf.get("nodeIP", ""))
+        node = ip_address(conf.get("nodeIP", ""))
     except ValueError:
         node = None
-    if node is None or node not in GLOBAL:
+    if family is not IPV6 and (node is None or node not in family.anywhere):
+        raise CniError(
+            INVALID_CONFIG, f"nodeIP is {conf.get('nodeIP')!r}, no {family.name} address of the node's"
+        )
+    if node is None or (family is IPV6 and not (isinstance(node, IPv6Address) and node in GLOBAL)):
         raise CniError(
             INVALID_CONFIG,
             "global unicast IPv6 not found in host primary interface which is mandatory to support IPv6 egress",
@@ -72,8 +79,9 @@ def parse_egress(stdin: bytes) -> EgressConf:
 class Egress:
     """One node's."""
 
-    def __init__(self, host: OnNetlink) -> None:
+    def __init__(self, host: OnNetlink, family: EgressFamily = IPV6) -> None:
         self._host = host
+        self._family = family
 
     async def serve(self, request: PluginRequest, call: CniCall) -> bytes:
         """One call of the plugin. Raises CniError."""
@@ -83,7 +91,7 @@ class Egress:
                     return await self._add(request, call)
                 case "DEL":
                     await self._host.on_netlink(
-                        lambda netlink: unwire_egress(netlink, call.network, call.container_id)
+                        lambda netlink: unwire_egress(netlink, self._family, call.network, call.container_id)
                     )
                 case "CHECK":
                     await self._check(call)
@@ -95,16 +103,16 @@ class Egress:
         """Keep others out, and take away what is left of pods that are gone."""
         try:
             changes = await self._host.on_netlink(
-                lambda netlink: [*block_others(), *remove_dead_egress(netlink)]
+                lambda netlink: [*block_others(self._family), *remove_dead_egress(netlink, self._family)]
             )
         except HostError as error:
-            log.error("IPv6 egress: %s", error)
+            log.error("%s egress: %s", self._family.name, error)
         else:
             for change in changes:
                 log.info("host: %s", change)
 
     async def _add(self, request: PluginRequest, call: CniCall) -> bytes:
-        conf = parse_egress(request.stdin)
+        conf = parse_egress(request.stdin, self._family)
         netns, socket_fd = request.netns, request.netlink
         if netns is None or socket_fd is None:
             raise HostError("the plugin passed no network namespace")
@@ -123,18 +131,21 @@ class Egress:
                 return wire_egress(netlink, inside, netns, want, call.interface, request.pod_sysctl_dir)
 
         made = await self._host.on_netlink(work)
-        log.info("pod %s reaches IPv6 as %s, from %s", call.pod, conf.node_address, conf.address)
+        log.info("pod %s reaches %s as %s, from %s",
+                 call.pod, self._family.name, conf.node_address, conf.address)  # fmt: skip
         interfaces = [
             *(conf.previous.get("interfaces") or []),
             {"name": want.host_veth, "mac": made.host_mac},
-            {"name": INTERFACE, "mac": made.container_mac, "sandbox": call.netns},
+            {"name": want.interface, "mac": made.container_mac, "sandbox": call.netns},
         ]
         result = {**conf.previous, "cniVersion": call.version, "interfaces": interfaces}
         return json.dumps(result, indent=4).encode()
 
     async def _check(self, call: CniCall) -> None:
         differences = await self._host.on_netlink(
-            lambda netlink: check_egress(netlink, call.network, call.container_id)
+            lambda netlink: check_egress(netlink, self._family, call.network, call.container_id)
         )
         if differences:
-            raise CniError(INTERNAL, f"IPv6 egress of pod {call.pod} differs: {'; '.join(differences)}")
+            raise CniError(
+                INTERNAL, f"{self._family.name} egress of pod {call.pod} differs: {'; '.join(differences)}"
+            )

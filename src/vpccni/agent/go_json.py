@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
 from typing import Any
 
 from vpccni.agent.settings import RandomizeSnat, Settings
@@ -14,7 +13,7 @@ from vpccni.agent.viewing import leaving_blocks
 from vpccni.ipam.actions import DetachEni
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import EniView
-from vpccni.ipam.values import Assignment, Block, EniRole
+from vpccni.ipam.values import Address, Assignment, Block, EniRole
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 RANDOMIZE_SNAT = {RandomizeSnat.NONE: 0, RandomizeSnat.HASHRANDOM: 1, RandomizeSnat.PRNG: 2}
@@ -87,8 +86,8 @@ def _eni(
     ipam: Ipam,
     view: EniView,
     leaving: frozenset[Block],
-    assigned: dict[IPv4Address, Assignment],
-    released: dict[IPv4Address, float],
+    assigned: dict[Address, Assignment],
+    released: dict[Address, float],
 ) -> dict[str, Any]:
     eni = view.eni
     blocks = sorted((b for b in ipam.pool.blocks_of(eni.id) if b not in leaving), key=str)
@@ -98,8 +97,8 @@ def _eni(
         "IsTrunk": eni.role is EniRole.TRUNK,
         "IsEFA": eni.role is EniRole.EFA,
         "DeviceNumber": eni.device_index,
-        "AvailableIPv4Cidrs": {str(block): _cidr(block, assigned, released) for block in blocks},
-        "IPv6Cidrs": {},
+        "AvailableIPv4Cidrs": {str(b): _cidr(b, assigned, released) for b in blocks if b.kind.version == 4},
+        "IPv6Cidrs": {str(b): _cidr(b, assigned, released) for b in blocks if b.kind.version == 6},
         "IsExcludedForPodIPs": eni.subnet_id in ipam.state.placement.excluded,
         "RouteTableID": eni.route_table,
         "SubnetID": eni.subnet_id,
@@ -107,25 +106,27 @@ def _eni(
 
 
 def _cidr(
-    block: Block, assigned: dict[IPv4Address, Assignment], released: dict[IPv4Address, float]
+    block: Block, assigned: dict[Address, Assignment], released: dict[Address, float]
 ) -> dict[str, Any]:
     network = block.network
     records: dict[str, Any] = {}
-    for address in sorted(network, key=str):
+    for address in sorted({*assigned, *released}, key=str):
+        if address not in network:
+            continue
         if (assignment := assigned.get(address)) is not None:
             records[str(address)] = _record(address, assignment, None)
-        elif address in released:
+        else:
             records[str(address)] = _record(address, None, released[address])
     mask = base64.b64encode(network.netmask.packed).decode()
     return {
         "Cidr": {"IP": str(network.network_address), "Mask": mask},
         "IPAddresses": records,
-        "IsPrefix": network.prefixlen < 32,
-        "AddressFamily": "",
+        "IsPrefix": network.prefixlen < network.max_prefixlen,
+        "AddressFamily": "6" if network.version == 6 else "",
     }
 
 
-def _record(address: IPv4Address, assignment: Assignment | None, released_at: float | None) -> dict[str, Any]:
+def _record(address: Address, assignment: Assignment | None, released_at: float | None) -> dict[str, Any]:
     metadata = {}
     if assignment is not None:
         metadata = {

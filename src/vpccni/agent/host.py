@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from ipaddress import IPv4Address
 from typing import TypeVar
 
 from vpccni.agent.cni_call import CniCall
@@ -20,12 +19,13 @@ from vpccni.agent.settings import Settings
 from vpccni.agent.wire import PluginRequest
 from vpccni.aws.imds import NodeFacts
 from vpccni.ipam.found import is_found
-from vpccni.ipam.values import MAIN_TABLE, Assignment, Eni, Pod
+from vpccni.ipam.values import MAIN_TABLE, Address, Assignment, Eni, Pod
 from vpccni.linux import pod as pod_network
 from vpccni.linux.branch_layout import Enforcing
 from vpccni.linux.conntrack import Released
 from vpccni.linux.drift import DriftWatcher
 from vpccni.linux.eni import forget_gone_enis, set_up_eni, tear_down_eni
+from vpccni.linux.family import Family
 from vpccni.linux.heal import Wanted, heal, strangers_in_front
 from vpccni.linux.host import HostSettings, keep_pods, leftovers, pod_links, remove_leftovers, set_up_host
 from vpccni.linux.iptables import iptables_kind
@@ -63,6 +63,7 @@ def host_settings(settings: Settings, facts: NodeFacts) -> HostSettings:
         veth_prefix=settings.veth_prefix,
         mtu=settings.eni_mtu,
         strict_branches=settings.pod_eni and settings.enforcing is Enforcing.STRICT,
+        family=Family.IPV6 if settings.ipv6 else Family.IPV4,
     )
 
 
@@ -91,8 +92,9 @@ class KernelHost:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._family = Family.IPV6 if settings.ipv6 else Family.IPV4
         self._wanted: HostSettings | None = None
-        self._wired: dict[IPv4Address, PodWiring] = {}
+        self._wired: dict[Address, PodWiring] = {}
         """What is connected by now; of the netlink thread, so that a repair and a pod's wiring never mix."""
         self._pods_known = False
         self._sources: Sources | None = None
@@ -137,7 +139,7 @@ class KernelHost:
                 whole = replace(now, pods=tuple(self._wired.values()), sources=self._sources)
                 with self._netlink.one_look():
                     changes = heal(self._netlink, whole, part)
-                    self._tell(strangers_in_front(self._netlink))
+                    self._tell(strangers_in_front(self._netlink, self._family))
                 return changes
 
             return await self._run(work)
@@ -148,6 +150,7 @@ class KernelHost:
             veth_prefix=self._settings.veth_prefix,
             own_ports=lambda: {self._netlink.port, *([self._sources.port] if self._sources else [])},
             poll=legacy_poll(),
+            family=self._family,
         )
         self._watcher.start()
 
@@ -169,11 +172,11 @@ class KernelHost:
             log.warning("host: %s", sentence)
         self._told = now
 
-    async def look(self) -> dict[str, IPv4Address]:
+    async def look(self) -> dict[str, Address]:
         """The host veths that are there are known from now on; returns the address routed to each. Raises OSError."""
 
-        def work() -> tuple[dict[str, str], dict[str, IPv4Address]]:
-            return pod_links(self._netlink), connected(self._netlink)
+        def work() -> tuple[dict[str, str], dict[str, Address]]:
+            return pod_links(self._netlink), connected(self._netlink, self._family)
 
         self._there, routed = await self._run(work)
         return routed
@@ -203,7 +206,7 @@ class KernelHost:
         untouched = [self._wiring(assignment.pod, assignment, eni) for assignment, eni in spared]
 
         def work() -> list[str]:
-            held = as_they_are(self._netlink, untouched)
+            held = as_they_are(self._netlink, untouched, self._family)
             self._wired = {wiring.address: wiring for wiring in (*wirings, *held)}
             self._pods_known = True
             changes = self._settle_pods(held)
@@ -218,10 +221,10 @@ class KernelHost:
         """What is missing first, then what is too much: a layout is exchanged for the other that way, too."""
         spared = list(spared)
         pods = list(self._wired.values())
-        changes = keep_pods(self._netlink, pods, self._sources)
+        changes = keep_pods(self._netlink, pods, self._sources, self._family)
         prefix = self._settings.veth_prefix
-        found = leftovers(self._netlink, prefix, pods, spared, self._sources)
-        return changes + remove_leftovers(self._netlink, found)
+        found = leftovers(self._netlink, prefix, pods, spared, self._sources, self._family)
+        return changes + remove_leftovers(self._netlink, found, self._family)
 
     async def wire(self, request: PluginRequest, call: CniCall, assignment: Assignment, eni: Eni) -> str:
         """Connect the sandbox; returns the host veth's name. Raises HostError."""
@@ -234,8 +237,9 @@ class KernelHost:
             self._settle_connections(wiring.address)
             with Netlink.from_fd(socket_fd) as inside:
                 pod_network.wire(
-                    self._netlink, inside, netns, wiring, request.sysctl_dir, sources=self._sources
-                )
+                    self._netlink, inside, netns, wiring, request.sysctl_dir,
+                    sources=self._sources, pod_sysctls=request.pod_sysctl_dir,
+                )  # fmt: skip
             self._wired[wiring.address] = wiring
 
         await self._run_typed(work)
@@ -261,7 +265,7 @@ class KernelHost:
 
         def work() -> None:
             self._wired[wiring.address] = wiring
-            for change in keep_pods(self._netlink, [wiring], self._sources):
+            for change in keep_pods(self._netlink, [wiring], self._sources, self._family):
                 log.info("host: %s", change)
 
         await self._run_typed(work)
@@ -318,7 +322,7 @@ class KernelHost:
         name = host_veth(self._settings.veth_prefix, pod, assignment.interface.index)
         return name if new else self._there.get(name[-HASH_DIGITS:], name)
 
-    def _settle_connections(self, address: IPv4Address) -> None:
+    def _settle_connections(self, address: Address) -> None:
         """The last pod's connections must not meet the next one: usually done long ago, in the background."""
         try:
             self._released.settle(address)

@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address
 
 from vpccni.agent.clock import Clock
 from vpccni.agent.cloud import NodeCloud
@@ -25,7 +24,7 @@ from vpccni.agent.threads import Threads
 from vpccni.aws.errors import Ec2Error
 from vpccni.ipam.limits import InstanceLimits
 from vpccni.ipam.reasons import Reason, Refusal
-from vpccni.ipam.values import Pod, SubnetId, SubnetOffer
+from vpccni.ipam.values import Address, Pod, SubnetId, SubnetOffer
 from vpccni.kube.access import AccessError
 from vpccni.kube.events import Events
 from vpccni.kube.port import Cluster, EniConfig, NodeView
@@ -180,12 +179,12 @@ class InCluster(Onlooker):
 
     # --- to Kubernetes ----------------------------------------------------------------------------------------
 
-    def given(self, pod: Pod, address: IPv4Address) -> None:
+    def given(self, pod: Pod, address: Address) -> None:
         """The pod's annotation gets it."""
         if self._annotator is not None:
             self._annotator.given(pod, address)
 
-    def taken_back(self, pod: Pod, address: IPv4Address) -> None:
+    def taken_back(self, pod: Pod, address: Address) -> None:
         """The pod's annotation loses it."""
         if self._annotator is not None:
             self._annotator.taken_back(pod, address)

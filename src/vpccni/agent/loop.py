@@ -12,7 +12,6 @@ import logging
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from ipaddress import IPv4Address
 from time import perf_counter
 from typing import Protocol
 
@@ -41,7 +40,17 @@ from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.sightings import adopt
 from vpccni.ipam.under_way import NotUnderWayError
-from vpccni.ipam.values import Assignment, AttachedEni, Cooling, Eni, EniId, Interface, Pod, SandboxKey
+from vpccni.ipam.values import (
+    Address,
+    Assignment,
+    AttachedEni,
+    Cooling,
+    Eni,
+    EniId,
+    Interface,
+    Pod,
+    SandboxKey,
+)
 from vpccni.linux.names import host_veth, interface_name
 
 log = logging.getLogger(__name__)
@@ -113,8 +122,8 @@ class Store(Protocol):
         """Return when the entry is safe on disk; raises OSError."""
 
 
-def _listed(addresses: Iterable[IPv4Address]) -> str:
-    return ", ".join(map(str, sorted(addresses)))
+def _listed(addresses: Iterable[Address]) -> str:
+    return ", ".join(map(str, sorted(addresses, key=int)))
 
 
 class Agent:

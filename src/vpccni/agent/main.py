@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vpccni.agent.iptables_backend import choose_backend
 from vpccni.agent.logs import open_logs
-from vpccni.agent.settings import Settings, parse_settings
+from vpccni.agent.settings import Settings, impossible, parse_settings
 from vpccni.agent.startup import Startup
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,9 @@ def main() -> None:
     open_logs(settings.log_level, settings.log_file, plugin_log(settings), settings.plugin_log_level)
     for setting in bad:
         log.error("bad setting: %s", setting)
+    if problem := impossible(os.environ):
+        log.critical("%s", problem)
+        raise SystemExit(1)
     if kind := choose_backend():
         log.info("This node uses iptables-%s", kind)
     asyncio.run(_run(settings))

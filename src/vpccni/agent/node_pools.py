@@ -47,6 +47,8 @@ def node_pools(
             continue
         first = not pools
         most = min(card.max_enis, settings.max_enis or card.max_enis)
+        if settings.ipv6:
+            most = 1  # the primary's /80 is enough for all pods; another ENI would be for nothing
         node = NodeLimits(
             max_enis=most,
             slots_per_eni=limits.slots_per_eni,
@@ -54,7 +56,11 @@ def node_pools(
             trunk_place=first and settings.pod_eni and limits.trunk,
         )
         discovery = (
-            first and settings.subnet_discovery and settings.provisioning and not settings.custom_networking
+            first
+            and settings.subnet_discovery
+            and settings.provisioning
+            and not settings.custom_networking
+            and not settings.ipv6
         )
         placement = Placement(discovery=discovery, seed=seed, primary_for_pods=not settings.custom_networking)
         placement.awaited = settings.custom_networking
@@ -84,7 +90,11 @@ def _kind(settings: Settings, limits: InstanceLimits) -> BlockKind:
     if not settings.prefix_delegation:
         return BlockKind.SECONDARY_IP
     if limits.supports_prefixes:
-        return BlockKind.PREFIX
+        return BlockKind.IPV6_PREFIX if settings.ipv6 else BlockKind.PREFIX
+    if settings.ipv6:
+        # the original ends, too (spec 6.6): there is no other way for such a node to give pods IPv6
+        log.critical("ENABLE_IPv6 needs prefixes, and %s is not a Nitro type: use another one", limits.type)
+        raise SystemExit(1)
     log.warning(
         "ENABLE_PREFIX_DELEGATION is set, but %s is not a Nitro type: it takes no prefixes, pods get single addresses",
         limits.type,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 from vpccni.ipam.reasons import Refusal
-from vpccni.ipam.values import Pod
+from vpccni.ipam.values import Address, Pod
 
 
 class Onlooker:
     """Told of everything, and does nothing of it: the base of those who do."""
 
-    def given(self, pod: Pod, address: IPv4Address) -> None:
+    def given(self, pod: Pod, address: Address) -> None:
         """The pod has its (first) address."""
 
-    def taken_back(self, pod: Pod, address: IPv4Address) -> None:
+    def taken_back(self, pod: Pod, address: Address) -> None:
         """The pod has it no more."""
 
     def no_address(self, pod: Pod, refusal: Refusal) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 
-from vpccni.ipam.values import Pod
+from vpccni.ipam.values import Address, Pod
 from vpccni.kube.port import NOT_FOUND, Cluster, KubeError
 
 log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ AT_A_TIME = 4
 class Change:
     """What an ADD or a DEL did to a pod's address."""
 
-    address: IPv4Address
+    address: Address
     given: bool
 
 
@@ -48,11 +47,11 @@ class PodAnnotator:
         self._tasks: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(AT_A_TIME)
 
-    def given(self, pod: Pod, address: IPv4Address) -> None:
+    def given(self, pod: Pod, address: Address) -> None:
         """The pod has it."""
         self._enqueue(pod, Change(address, given=True))
 
-    def taken_back(self, pod: Pod, address: IPv4Address) -> None:
+    def taken_back(self, pod: Pod, address: Address) -> None:
         """The pod no longer has it; a pod of the same name that has another by now keeps that."""
         self._enqueue(pod, Change(address, given=False))
 

@@ -24,8 +24,7 @@ T = TypeVar("T")
 TRUE_WORDS = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 MTU_MIN, MTU_MAX = 576, 9001
-NOT_YET = ("ENABLE_IPv6",)
-"""Switches of the original that this version does not have (README, limits): asked for in vain, and said so."""
+MTU_MIN_IPV6 = 1280
 ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
 RESERVED_TAG = "k8s.amazonaws.com"
 LONGEST_TAG_KEY, LONGEST_TAG_VALUE = 128, 256
@@ -123,13 +122,18 @@ class Settings:
     leaked_eni_cleanup: bool = True
     annotate_pod_ip: bool = False
     multi_nic: bool = False
+    """Whether network cards beside the default one are managed."""
     pod_eni: bool = False
     """Security groups for pods: branch ENIs behind a trunk ENI."""
     enforcing: Enforcing = Enforcing.STRICT
+    ipv6: bool = False
+    """The pods are of IPv6 (ENABLE_IPv6): from one /80 of the primary ENI, and of IPv4 by their node alone."""
+    v4_egress: bool = True
+    """IPv6 pods reach IPv4 by a second interface and their node's address."""
     v6_egress: bool = False
-    """IPv4 pods reach IPv6 by a second interface and their node's address."""
+    """IPv4 pods reach IPv6 likewise."""
     egress_log_file: str = "/var/log/aws-routed-eni/egress-v6-plugin.log"
-    """Whether network cards beside the default one are managed."""
+    """Of the egress plugin, for the family that the pods are not of."""
     network_policy_mode: NetworkPolicyMode | None = None
     disable_metrics: bool = False
     disable_introspection: bool = False
@@ -202,11 +206,14 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
     """The settings that the environment gives, and every value that could not be used."""
     r = _Reader(environ)
     plain = Settings()
-    eni_mtu = r.read("AWS_VPC_ENI_MTU", plain.eni_mtu, _mtu)
+    ipv6 = r.flag("ENABLE_IPv6", default=plain.ipv6)
+    mtu = _mtu_from(MTU_MIN_IPV6 if ipv6 else MTU_MIN)
+    eni_mtu = r.read("AWS_VPC_ENI_MTU", plain.eni_mtu, mtu)
+    egress = "V4" if ipv6 else "V6"
     imds_only = r.flag("ENABLE_IMDS_ONLY_MODE", default=plain.imds_only)
     prefix_delegation = r.flag("ENABLE_PREFIX_DELEGATION", default=plain.prefix_delegation)
     settings = Settings(
-        warm=_warm_targets(r, prefixes=prefix_delegation),
+        warm=_warm_targets(r, prefixes=prefix_delegation and not ipv6),
         warm_mode=r.read("WARM_TARGET_MODE", plain.warm_mode, _one_of(WarmMode)),
         wait_probability=r.read("WARM_WAIT_PROBABILITY", plain.wait_probability, _probability),
         max_enis=r.read("MAX_ENI", None, _at_least(1), "the instance type's limit"),
@@ -219,12 +226,16 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         external_service_cidrs=r.cidrs("AWS_EXTERNAL_SERVICE_CIDRS"),
         node_port_support=r.flag("AWS_VPC_CNI_NODE_PORT_SUPPORT", default=plain.node_port_support),
         connmark=r.read("AWS_VPC_K8S_CNI_CONNMARK", plain.connmark, _mark, hex(plain.connmark)),
-        rules=r.read("VPC_CNI_RULES", plain.rules, _one_of(RulesLayout)),
+        rules=_unless(
+            ipv6, r, "VPC_CNI_RULES", r.read("VPC_CNI_RULES", plain.rules, _one_of(RulesLayout)), plain.rules
+        ),
         veth_prefix=r.read("AWS_VPC_K8S_CNI_VETHPREFIX", plain.veth_prefix, _veth_prefix),
         eni_mtu=eni_mtu,
-        pod_mtu=r.read("POD_MTU", eni_mtu, _mtu),
+        pod_mtu=r.read("POD_MTU", eni_mtu, mtu),
         bandwidth_plugin=r.flag("ENABLE_BANDWIDTH_PLUGIN", default=plain.bandwidth_plugin),
-        disable_pod_v6=r.flag("DISABLE_POD_V6", default=plain.disable_pod_v6),
+        disable_pod_v6=_unless(
+            ipv6, r, "DISABLE_POD_V6", r.flag("DISABLE_POD_V6", default=plain.disable_pod_v6), False
+        ),
         prefix_delegation=prefix_delegation,
         custom_networking=r.flag("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", default=plain.custom_networking),
         eni_config_annotation=r.text("ENI_CONFIG_ANNOTATION_DEF", ENI_CONFIG_KEY),
@@ -234,12 +245,21 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         provisioning=not (imds_only or r.flag("DISABLE_NETWORK_RESOURCE_PROVISIONING", default=False)),
         imds_only=imds_only,
         manage_untagged_enis=r.flag("MANAGE_UNTAGGED_ENI", default=plain.manage_untagged_enis),
-        leaked_eni_cleanup=not r.flag("DISABLE_LEAKED_ENI_CLEANUP", default=False),
+        leaked_eni_cleanup=not (r.flag("DISABLE_LEAKED_ENI_CLEANUP", default=False) or ipv6),
         annotate_pod_ip=r.flag("ANNOTATE_POD_IP", default=plain.annotate_pod_ip),
-        multi_nic=r.flag("ENABLE_MULTI_NIC", default=plain.multi_nic),
-        pod_eni=r.flag("ENABLE_POD_ENI", default=plain.pod_eni),
-        v6_egress=r.flag("ENABLE_V6_EGRESS", default=plain.v6_egress),
-        egress_log_file=r.text("AWS_VPC_K8S_EGRESS_V6_PLUGIN_LOG_FILE", plain.egress_log_file),
+        multi_nic=_unless(
+            ipv6, r, "ENABLE_MULTI_NIC", r.flag("ENABLE_MULTI_NIC", default=plain.multi_nic), False
+        ),
+        pod_eni=_unless(ipv6, r, "ENABLE_POD_ENI", r.flag("ENABLE_POD_ENI", default=plain.pod_eni), False),
+        ipv6=ipv6,
+        v4_egress=r.flag("ENABLE_V4_EGRESS", default=plain.v4_egress),
+        v6_egress=_unless(
+            ipv6, r, "ENABLE_V6_EGRESS", r.flag("ENABLE_V6_EGRESS", default=plain.v6_egress), False
+        ),
+        egress_log_file=r.text(
+            f"AWS_VPC_K8S_EGRESS_{egress}_PLUGIN_LOG_FILE",
+            f"/var/log/aws-routed-eni/egress-{egress.lower()}-plugin.log",
+        ),
         enforcing=r.read("POD_SECURITY_GROUP_ENFORCING_MODE", plain.enforcing, _one_of(Enforcing)),
         network_policy_mode=r.read(
             "NETWORK_POLICY_ENFORCING_MODE", None, _one_of(NetworkPolicyMode), "no calls of its agent"
@@ -266,12 +286,43 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         node_name=r.text("MY_NODE_NAME", ""),
         pod_name=r.text("MY_POD_NAME", ""),
     )
-    r.bad += [
-        BadSetting(name, environ[name], "asks for what this version does not have yet", "false")
-        for name in NOT_YET
-        if environ.get(name) in TRUE_WORDS
-    ]
     return settings, tuple(r.bad)
+
+
+def impossible(environ: Mapping[str, str]) -> str | None:
+    """Why no node can be like this, and what to set; the original's daemon ends on these, too (spec 6.6).
+
+    To go on with something else would give pods addresses of a family that their cluster does not have.
+    """
+
+    def says(name: str) -> bool | None:
+        word = environ.get(name)
+        return True if word in TRUE_WORDS else False if word in FALSE_WORDS else None
+
+    ipv4, ipv6 = says("ENABLE_IPv4"), says("ENABLE_IPv6")
+    if ipv4 and ipv6:
+        return "ENABLE_IPv4 and ENABLE_IPv6 are both true: pods are of one family; set the other to false"
+    if ipv4 is False and not ipv6:
+        return "ENABLE_IPv4 is false and ENABLE_IPv6 is not true: pods would have no address; set one to true"
+    if not ipv6:
+        return None
+    if not says("ENABLE_PREFIX_DELEGATION"):
+        return (
+            "ENABLE_IPv6 needs ENABLE_PREFIX_DELEGATION=true: IPv6 pods are given addresses of a prefix only"
+        )
+    if says("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"):
+        return (
+            "ENABLE_IPv6 and AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG do not go together: set the latter to false"
+        )
+    return None
+
+
+def _unless(ipv6: bool, r: _Reader, name: str, value: T, other: T) -> T:
+    """What IPv6 clusters do not have here (README, limits): said, and the `other` used."""
+    if not ipv6 or value == other:
+        return value
+    r.bad.append(BadSetting(name, r.environ[name], "is not for IPv6 clusters", _shown(other)))
+    return other
 
 
 def _warm_targets(r: _Reader, *, prefixes: bool) -> WarmTargets:
@@ -336,11 +387,14 @@ def _probability(text: str) -> float:
     return found
 
 
-def _mtu(text: str) -> int:
-    number = _integer(text)
-    if not MTU_MIN <= number <= MTU_MAX:
-        raise ValueError(f"is not between {MTU_MIN} and {MTU_MAX}")
-    return number
+def _mtu_from(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = _integer(text)
+        if not least <= number <= MTU_MAX:
+            raise ValueError(f"is not between {least} and {MTU_MAX}")
+        return number
+
+    return parse
 
 
 def _listening_address(text: str) -> str:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from ipaddress import IPv6Address
 from typing import TypeVar
 
 from vpccni import VERSION
@@ -25,7 +24,7 @@ from vpccni.agent.branch_pods import BranchPods
 from vpccni.agent.carry_out import Performer
 from vpccni.agent.clock import steady_clock
 from vpccni.agent.cloud import NodeCloud
-from vpccni.agent.conflist import NAME, write_conflist
+from vpccni.agent.conflist import NAME, NodeIp, write_conflist
 from vpccni.agent.decisions_file import load_decisions, save_decisions
 from vpccni.agent.duties import Duties
 from vpccni.agent.egress import Egress
@@ -56,6 +55,7 @@ from vpccni.ipam.reasons import Reason
 from vpccni.ipam.restore import Restored, restore
 from vpccni.ipam.values import Assignment, AttachedEni, Eni, EniId
 from vpccni.kube.port import Cluster
+from vpccni.linux.egress_family import IPV4, IPV6
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -103,10 +103,12 @@ class Startup:
             log.info("Installed the plugins in %s", self.settings.host_bin_dir)
         imds = Imds(self.settings.imds_endpoint)
         facts = await self._until(
-            "asking the instance metadata service", self._threaded(lambda: node_facts(imds))
+            "asking the instance metadata service",
+            self._threaded(lambda: node_facts(imds, ipv6=self.settings.ipv6)),
         )
         attached = await self._until(
-            "listing ENIs in instance metadata", self._threaded(lambda: attached_enis(imds))
+            "listing ENIs in instance metadata",
+            self._threaded(lambda: attached_enis(imds, ipv6=self.settings.ipv6)),
         )
         self.scene.heard("instance metadata")
         log.info(
@@ -144,8 +146,8 @@ class Startup:
         cluster = connected(self.settings, os.environ)
         agent.branches = branches = await self._branches(host, agent, cluster)
         self._tell_of_the_start(agent, time.monotonic() - initialising)
-        egress = Egress(host)
-        node_ipv6 = await self._own_ipv6(egress, imds)
+        egress = Egress(host, IPV4 if self.settings.ipv6 else IPV6)
+        node_ip = await self._egress_address(egress, imds, facts)
         self.service.started(agent, egress)
         asked = branches if self.settings.pod_eni else None
         self.rpc.started(agent, node_config(self.settings, facts), branches=asked)
@@ -166,7 +168,7 @@ class Startup:
         )
         took = time.monotonic() - self.began
         self.scene.counters.startup_took(took, with_api_server=in_cluster.has_api_server)
-        await self._serve(agent, host, duties, in_cluster, seen, node_ipv6)
+        await self._serve(agent, host, duties, in_cluster, seen, node_ip)
         host.close()
 
     # --- phases -----------------------------------------------------------------------------------------------
@@ -279,8 +281,13 @@ class Startup:
         await pending.work_off(agent, run_dir)
         return agent
 
-    async def _own_ipv6(self, egress: Egress, imds: Imds) -> IPv6Address | None:
-        """What pods' IPv6 leaves with, if it is to leave; the host is ready for it then."""
+    async def _egress_address(self, egress: Egress, imds: Imds, facts: NodeFacts) -> NodeIp:
+        """What the pods' other family leaves with, if it is to leave; the host is ready for it then."""
+        if self.settings.ipv6:
+            if not self.settings.v4_egress:
+                return None
+            await egress.start()
+            return facts.primary_ip
         if not self.settings.v6_egress:
             return None
         await egress.start()
@@ -346,7 +353,7 @@ class Startup:
         duties: Duties,
         in_cluster: InCluster,
         seen: NodeEnis | None,
-        node_ipv6: IPv6Address | None,
+        node_ip: NodeIp,
     ) -> None:
         """Everything that goes on beside the pods' calls, until the signal to stop; then all of it ends."""
         stop = self.stop
@@ -357,7 +364,7 @@ class Startup:
         except OSError as error:
             log.error("what somebody changes on the host is mended at the next start only: %s", error)
         agent.kick()
-        readiness = asyncio.create_task(self._write_conflist(agent, node_ipv6))
+        readiness = asyncio.create_task(self._write_conflist(agent, node_ip))
         judging = asyncio.create_task(judge_unwired(self.unwired, agent, host, self.clock))
         warmth = WarmFile(self.settings.run_dir, agent.cards.pools)
         while not stop.is_set():
@@ -383,10 +390,10 @@ class Startup:
         await self.observing.stop()
         self.threads.shutdown(wait=False)
 
-    async def _write_conflist(self, agent: Agent, node_ipv6: IPv6Address | None) -> None:
+    async def _write_conflist(self, agent: Agent, node_ip: NodeIp) -> None:
         """The node is Ready when it can run a pod."""
         await agent.has_addresses.wait()
-        write_conflist(self.settings, node_ipv6=node_ipv6)
+        write_conflist(self.settings, node_ip=node_ip)
         log.info("Wrote %s", self.settings.host_conf_dir / NAME)
 
     # --- waiting ----------------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 from typing import Protocol
 
 from vpccni.agent.clock import Clock
 from vpccni.ipam.restore import CONNECTING_TAKES
-from vpccni.ipam.values import Assignment
+from vpccni.ipam.values import Address, Assignment
 
 log = logging.getLogger(__name__)
 AGAIN = 5.0
@@ -24,7 +23,7 @@ AGAIN = 5.0
 class Host(Protocol):
     """Which pods' veths are there."""
 
-    async def look(self) -> dict[str, IPv4Address]:
+    async def look(self) -> dict[str, Address]:
         """What is there is known from now on."""
 
     def alive(self, assignment: Assignment) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address
 from operator import itemgetter
 
 from vpccni.agent.decisions import Decisions, Note
@@ -37,7 +36,7 @@ from vpccni.ipam.growth import grow
 from vpccni.ipam.pool import EniView
 from vpccni.ipam.reasons import Refusal
 from vpccni.ipam.targets import shortage, surplus
-from vpccni.ipam.values import Block, BlockKind, EniId
+from vpccni.ipam.values import Address, Block, BlockKind, EniId
 
 
 def pool_status(ipam: Ipam, now: float) -> PoolStatus:
@@ -227,11 +226,11 @@ def _slot(block: Block, assigned: int, cooling: int, *, leaving: bool) -> SlotSt
 def _by_block(ipam: Ipam) -> tuple[Counter[int], Counter[int]]:
     """How many addresses of each block are assigned, and how many cool, by the block's first address."""
     blocks = [block for view in ipam.pool.enis() for block in ipam.pool.blocks_of(view.eni.id)]
-    singles = {int(b.network.network_address) for b in blocks if b.kind is BlockKind.SECONDARY_IP}
-    inside = BlockKind.PREFIX.addresses - 1
+    singles = {int(b.network.network_address) for b in blocks if b.kind.addresses == 1}
+    inside = {4: BlockKind.PREFIX.addresses - 1, 6: BlockKind.IPV6_PREFIX.addresses - 1}
 
-    def count(addresses: Iterable[IPv4Address]) -> Counter[int]:
-        return Counter(a if a in singles else a & ~inside for a in map(int, addresses))
+    def count(addresses: Iterable[Address]) -> Counter[int]:
+        return Counter(int(a) if int(a) in singles else int(a) & ~inside[a.version] for a in addresses)
 
     return count(a.address for a in ipam.pool.assignments()), count(c.address for c in ipam.pool.cooling())
 
@@ -248,4 +247,4 @@ def _blocker(refusal: Refusal | None) -> Blocker | None:
 
 
 def _kind_word(kind: BlockKind) -> str:
-    return PREFIX if kind is BlockKind.PREFIX else SECONDARY_IP
+    return PREFIX if kind in (BlockKind.PREFIX, BlockKind.IPV6_PREFIX) else SECONDARY_IP

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
 
 from vpccni.aws.budget import CallBudget
@@ -35,7 +35,7 @@ class Ec2:
     """One region's EC2, as this node's role may call it. Light until the first call, which loads botocore.
 
     Blocking; used in worker threads, whose calls may overlap. `timeout` is what an answer may take, in seconds
-    (HTTP_TIMEOUT). `calls` is counted into, `budget` paced by; `denied` is told, in the caller's thread, each action that
+    (HTTP_TIMEOUT). With `ipv6` what ENIs hold is their IPv6 prefixes, else their IPv4 addresses and prefixes. `calls` is counted into, `budget` paced by; `denied` is told, in the caller's thread, each action that
     the node's role may not do.
     """
 
@@ -49,7 +49,9 @@ class Ec2:
         budget: CallBudget | None = None,
         denied: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
+        ipv6: bool = False,
     ) -> None:
+        self._ipv6 = ipv6
         self._client = Ec2Client(
             region,
             endpoint_url=endpoint_url,
@@ -73,6 +75,14 @@ class Ec2:
         """More blocks on an ENI; just the new ones. Raises Ec2Error."""
         if count <= 0:
             return ()
+        if kind is BlockKind.IPV6_PREFIX:
+            answer = self._client.call(
+                "AssignIpv6Addresses",
+                {"NetworkInterfaceId": eni, **_first(count, kind)},
+                subject=eni,
+                prefixes=True,
+            )
+            return tuple(Block(IPv6Network(prefix)) for prefix in answer.get("AssignedIpv6Prefixes", ()))
         answer = self._client.call(
             "AssignPrivateIpAddresses",
             {"NetworkInterfaceId": eni, **_first(count, kind)},
@@ -87,10 +97,14 @@ class Ec2:
         given = tuple(blocks)
         addresses = [str(b.network.network_address) for b in given if b.kind is BlockKind.SECONDARY_IP]
         prefixes = [str(b) for b in given if b.kind is BlockKind.PREFIX]
-        for what, values in (("PrivateIpAddresses", addresses), ("Ipv4Prefixes", prefixes)):
+        prefixes6 = [str(b) for b in given if b.kind is BlockKind.IPV6_PREFIX]
+        for action, what, values in (
+            ("UnassignPrivateIpAddresses", "PrivateIpAddresses", addresses),
+            ("UnassignPrivateIpAddresses", "Ipv4Prefixes", prefixes),
+            ("UnassignIpv6Addresses", "Ipv6Prefixes", prefixes6),
+        ):
             if values:
-                said = {"NetworkInterfaceId": eni, what: values}
-                self._client.call("UnassignPrivateIpAddresses", said, subject=eni)
+                self._client.call(action, {"NetworkInterfaceId": eni, what: values}, subject=eni)
 
     def create_eni(self, new: NewEni) -> CreatedEni:
         """A new ENI with its first blocks. Raises Ec2Error."""
@@ -111,14 +125,36 @@ class Ec2:
             said,
             subject=new.subnet,
             subnet=new.subnet,
-            prefixes=new.kind is BlockKind.PREFIX,
+            prefixes=new.kind is not BlockKind.SECONDARY_IP,
         )
         eni = answer["NetworkInterface"]
         return CreatedEni(
             id=EniId(eni["NetworkInterfaceId"]),
             mac=eni["MacAddress"],
             primary_address=IPv4Address(eni["PrivateIpAddress"]),
-            blocks=_blocks(_secondary(eni), eni.get("Ipv4Prefixes", ())),
+            blocks=self._held(eni),
+        )
+
+    def _held(self, eni: Mapping[str, Any]) -> tuple[Block, ...]:
+        if self._ipv6:
+            return tuple(Block(IPv6Network(one["Ipv6Prefix"])) for one in eni.get("Ipv6Prefixes", ()))
+        return _blocks(_secondary(eni), eni.get("Ipv4Prefixes", ()))
+
+    def _described(self, item: Mapping[str, Any]) -> DescribedEni:
+        primary = item.get("PrivateIpAddress")
+        return DescribedEni(
+            id=EniId(item["NetworkInterfaceId"]),
+            mac=item.get("MacAddress", ""),
+            status=item["Status"],
+            subnet=SubnetId(item.get("SubnetId", "")),
+            primary_address=IPv4Address(primary) if primary else None,
+            blocks=self._held(item),
+            attachment=_attachment(item.get("Attachment")),
+            description=item.get("Description", ""),
+            interface_type=item.get("InterfaceType", "interface"),
+            groups=tuple(group["GroupId"] for group in item.get("Groups", ())),
+            tags=_tags(item.get("TagSet", ())),
+            tracking=_tracking(item.get("ConnectionTrackingConfiguration")),
         )
 
     def attach(self, eni: EniId, instance: str, device_index: int, network_card: int) -> str:
@@ -165,7 +201,7 @@ class Ec2:
         if not filters:
             raise ValueError("every ENI of the account is never what a node wants to know")
         items = self._client.pages("DescribeNetworkInterfaces", "NetworkInterfaces", {"Filters": filters})
-        return tuple(sorted(map(_described, items), key=_by_device))
+        return tuple(sorted(map(self._described, items), key=_by_device))
 
     def describe_subnets(self, vpc: str, zone: str) -> tuple[DescribedSubnet, ...]:
         """The subnets of a VPC in one zone, those with the most free addresses first (spec 6.11). Raises Ec2Error."""
@@ -189,7 +225,7 @@ class Ec2:
         items = self._client.pages(
             "DescribeNetworkInterfaces", "NetworkInterfaces", {"Filters": filters, "MaxResults": PAGE}
         )
-        return tuple(map(_described, items))
+        return tuple(map(self._described, items))
 
     def tag(self, eni: EniId, tags: Iterable[tuple[str, str]]) -> None:
         """Add tags, or change them. Raises Ec2Error."""
@@ -215,7 +251,14 @@ def _first(count: int, kind: BlockKind) -> dict[str, int]:
     """EC2 takes one of the two, and neither as 0."""
     if count <= 0:
         return {}
-    return {"Ipv4PrefixCount" if kind is BlockKind.PREFIX else "SecondaryPrivateIpAddressCount": count}
+    return {_COUNTS[kind]: count}
+
+
+_COUNTS = {
+    BlockKind.SECONDARY_IP: "SecondaryPrivateIpAddressCount",
+    BlockKind.PREFIX: "Ipv4PrefixCount",
+    BlockKind.IPV6_PREFIX: "Ipv6PrefixCount",
+}
 
 
 def _blocks(addresses: Iterable[str], prefixes: Iterable[Mapping[str, str]]) -> tuple[Block, ...]:
@@ -236,24 +279,6 @@ def _subnet(item: Mapping[str, Any]) -> DescribedSubnet:
         zone=item["AvailabilityZone"],
         free_addresses=item["AvailableIpAddressCount"],
         tags=_tags(item.get("Tags", ())),
-    )
-
-
-def _described(item: Mapping[str, Any]) -> DescribedEni:
-    primary = item.get("PrivateIpAddress")
-    return DescribedEni(
-        id=EniId(item["NetworkInterfaceId"]),
-        mac=item.get("MacAddress", ""),
-        status=item["Status"],
-        subnet=SubnetId(item.get("SubnetId", "")),
-        primary_address=IPv4Address(primary) if primary else None,
-        blocks=_blocks(_secondary(item), item.get("Ipv4Prefixes", ())),
-        attachment=_attachment(item.get("Attachment")),
-        description=item.get("Description", ""),
-        interface_type=item.get("InterfaceType", "interface"),
-        groups=tuple(group["GroupId"] for group in item.get("Groups", ())),
-        tags=_tags(item.get("TagSet", ())),
-        tracking=_tracking(item.get("ConnectionTrackingConfiguration")),
     )
 
 

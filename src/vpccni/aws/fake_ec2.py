@@ -103,14 +103,15 @@ class FakeEc2:
         """A new ENI with its first blocks. Raises Ec2Error."""
         action = "CreateNetworkInterface"
         trouble = self._begin(action)
-        [primary] = self._take(action, new.subnet, 1, BlockKind.SECONDARY_IP)
+        self._take(action, new.subnet, 1, BlockKind.SECONDARY_IP)  # or there is none to be had
+        primary = next(self._free(new.subnet))
         self._made += 1
         eni = DescribedEni(
             id=EniId(f"eni-{self._made:08x}"),
             mac=f"02:00:00:00:{self._made >> 8:02x}:{self._made & 255:02x}",
             status=AVAILABLE,
             subnet=new.subnet,
-            primary_address=primary.network.network_address,
+            primary_address=primary,
             description=new.description,
             groups=new.groups,
             tags=dict(new.tags),
@@ -124,7 +125,7 @@ class FakeEc2:
             raise
         self.enis[eni.id] = replace(eni, blocks=blocks)
         self._end(action, trouble)
-        return CreatedEni(eni.id, eni.mac, primary.network.network_address, blocks)
+        return CreatedEni(eni.id, eni.mac, primary, blocks)
 
     def attach(self, eni: EniId, instance: str, device_index: int, network_card: int) -> str:
         """Attach; the attachment's id. Raises Ec2Error."""
@@ -291,7 +292,7 @@ class FakeEc2:
         for eni in self.enis.values():
             if eni.subnet == subnet:
                 used |= {eni.primary_address} if eni.primary_address else set()
-                used |= {address for block in eni.blocks for address in block.network}
+                used |= {a for b in eni.blocks if isinstance(b.network, IPv4Network) for a in b.network}
         return (address for address in cidr if address not in used)
 
     def _take(self, action: str, subnet: SubnetId, count: int, kind: BlockKind) -> tuple[Block, ...]:

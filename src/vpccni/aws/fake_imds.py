@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from vpccni.aws.imds import ADVICE_SILENT, MACS, META, ImdsError, NodeFacts
-from vpccni.ipam.values import AttachedEni, BlockKind
+from vpccni.ipam.values import Address, AttachedEni, BlockKind
 
 
 class FakeImds:
@@ -55,7 +55,7 @@ def node_documents(facts: NodeFacts, enis: Iterable[AttachedEni]) -> dict[str, s
 def eni_documents(facts: NodeFacts, entry: AttachedEni) -> dict[str, str]:
     """What metadata says of one ENI, its listing included; the list of MACs is not."""
     eni = entry.eni
-    addresses = [eni.primary_address]
+    addresses: list[Address] = [eni.primary_address]
     addresses += [b.network.network_address for b in entry.blocks if b.kind is BlockKind.SECONDARY_IP]
     prefixes = [str(b) for b in entry.blocks if b.kind is BlockKind.PREFIX]
     keys = {

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -70,6 +70,9 @@ class NodeFacts:
     primary_ip: IPv4Address
     vpc_cidrs: tuple[IPv4Network, ...]
     security_groups: tuple[str, ...]
+    primary_ipv6: IPv6Address | None = None
+    """Of the primary ENI; like the next, asked for on nodes of IPv6 clusters only."""
+    vpc_ipv6_cidrs: tuple[IPv6Network, ...] = ()
 
 
 class Imds:
@@ -139,8 +142,8 @@ class Imds:
         raise AssertionError("the loop returns or raises")
 
 
-def node_facts(imds: ImdsPort) -> NodeFacts:
-    """Who and where this node is. Raises ImdsError."""
+def node_facts(imds: ImdsPort, *, ipv6: bool = False) -> NodeFacts:
+    """Who and where this node is; with its IPv6, if asked for. Raises ImdsError."""
     document = "/latest/dynamic/instance-identity/document"
     mac = _required(imds, f"{META}mac")
     card = f"{MACS}{mac}/"
@@ -155,6 +158,10 @@ def node_facts(imds: ImdsPort) -> NodeFacts:
             primary_ip=IPv4Address(_required(imds, f"{META}local-ipv4")),
             vpc_cidrs=tuple(map(IPv4Network, _some(imds, f"{card}vpc-ipv4-cidr-blocks"))),
             security_groups=_some(imds, f"{card}security-group-ids"),
+            primary_ipv6=own_ipv6(imds) if ipv6 else None,
+            vpc_ipv6_cidrs=tuple(map(IPv6Network, _words(imds, f"{card}vpc-ipv6-cidr-blocks")))
+            if ipv6
+            else (),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ImdsError(META, 200, f"said something that cannot be read ({error!r})", ADVICE_TOKEN) from error
@@ -169,26 +176,28 @@ def own_ipv6(imds: ImdsPort) -> IPv6Address | None:
         return None
 
 
-def attached_enis(imds: ImdsPort) -> tuple[AttachedEni, ...]:
+def attached_enis(imds: ImdsPort, *, ipv6: bool = False) -> tuple[AttachedEni, ...]:
     """Every ENI with IPv4 that IMDS knows, the primary first, then by card and device index. Raises ImdsError.
+
+    With `ipv6` what they hold for pods is their IPv6 prefixes, else their IPv4 addresses and prefixes.
 
     Left out: a MAC that is listed while its keys are gone, as IMDS does for minutes after a detach (aws-emulation 4.5), or
     not all there yet; an ENI without IPv4 (EFA-only).
     """
     primary = _required(imds, f"{META}mac")
     macs = [entry.rstrip("/") for entry in _words(imds, MACS)]
-    found = [entry for mac in macs if (entry := _eni(imds, mac, primary)) is not None]
+    found = [entry for mac in macs if (entry := _eni(imds, mac, primary, ipv6=ipv6)) is not None]
     if not any(entry.eni.is_primary for entry in found):
         raise ImdsError(f"{MACS}{primary}/", 404, "does not tell of the primary ENI", ADVICE_LATER)
     return tuple(sorted(found, key=_primary_first))
 
 
-def eni_by_mac(imds: ImdsPort, mac: str) -> AttachedEni | None:
+def eni_by_mac(imds: ImdsPort, mac: str, *, ipv6: bool = False) -> AttachedEni | None:
     """One ENI; None if IMDS does not know it (yet, or any more), or it has no IPv4. Raises ImdsError."""
-    return _eni(imds, mac, _required(imds, f"{META}mac"))
+    return _eni(imds, mac, _required(imds, f"{META}mac"), ipv6=ipv6)
 
 
-def _eni(imds: ImdsPort, mac: str, primary: str) -> AttachedEni | None:
+def _eni(imds: ImdsPort, mac: str, primary: str, *, ipv6: bool = False) -> AttachedEni | None:
     """One listing and five to seven keys. A key that is missing means that IMDS is between two states."""
     card = f"{MACS}{mac}/"
     fields = set(_words(imds, card))
@@ -211,8 +220,11 @@ def _eni(imds: ImdsPort, mac: str, primary: str) -> AttachedEni | None:
             network_card=int(imds.get(f"{card}network-card") or 0) if "network-card" in fields else 0,
             is_primary=mac == primary,
         )
-        prefixes = _words(imds, f"{card}ipv4-prefix") if "ipv4-prefix" in fields else ()
-        blocks = (*map(Block.of_address, others), *(Block(IPv4Network(prefix)) for prefix in prefixes))
+        key = "ipv6-prefix" if ipv6 else "ipv4-prefix"
+        prefixes = _words(imds, f"{card}{key}") if key in fields else ()
+        blocks = tuple(Block(ip_network(prefix)) for prefix in prefixes)
+        if not ipv6:
+            blocks = (*map(Block.of_address, others), *blocks)
     except ValueError as error:
         raise ImdsError(card, 200, f"said something that cannot be read ({error})", ADVICE_TOKEN) from error
     return AttachedEni(eni, blocks)

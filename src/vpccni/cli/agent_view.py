@@ -95,18 +95,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def pods_on_node(address: str, checkpoint: Path) -> tuple[PodOf, ...]:
-    """Every pod that has an address: from the agent, or from what it wrote if it does not answer. Raises AgentSilentError."""
+    """Every pod that has an IPv4 address: from the agent, or from what it wrote if it does not answer. Raises AgentSilentError."""
     try:
         return tuple(
             PodOf(f"{pod['namespace']}/{pod['name']}", IPv4Address(pod["address"]))
             for pod in ask(address, "/v2/pods")
+            if ":" not in pod["address"]
         )
     except (AgentSilentError, LookupError, TypeError, ValueError) as silent:
         try:
             found = read_checkpoint(checkpoint).allocations
         except (CheckpointError, OSError) as error:
             raise AgentSilentError(f"{silent}, and {checkpoint} cannot be read: {error}") from None
-        return tuple(PodOf(str(each.pod), each.address) for each in found)
+        return tuple(
+            PodOf(str(one.pod), one.address) for one in found if isinstance(one.address, IPv4Address)
+        )
 
 
 def _listener_environment(path: Path) -> dict[str, str] | None:

@@ -1,6 +1,7 @@
 """The CNI plugin `egress-cni` (spec 4.9): an address from `host-local`, and the rest from the agent.
 
-It stands behind aws-cni in the list, and gives an IPv4 pod a second interface by which it reaches IPv6. Addresses are
+It stands behind aws-cni in the list, and gives an IPv4 pod a second interface by which it reaches IPv6, or the other way
+round. Addresses are
 `host-local`'s, in the directory that the original's plugin uses, so that the two can follow each other on a node. Whatever
 is to be made of the sandbox and the host the agent makes, as for aws-cni. A DEL never fails: what the agent does not
 take away now goes with its next start.
@@ -63,14 +64,6 @@ def add(env: dict[bytes, bytes], conf: dict[str, object], text: bytes) -> None:
     if status != 0:
         plugin.leave(status, said)
     letters, fds = plugin.descriptors(env[b"CNI_NETNS"])
-    try:
-        # of the sandbox, which we have entered by now
-        fds.append(
-            posix.open("/proc/sys/net/ipv6/conf", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-        )
-        letters += b"p"
-    except OSError:
-        pass
     body = json.dumps({**conf, "ipamResult": json.loads(said)}).encode()
     try:
         status, said = answer(env, letters, fds, body)

@@ -7,6 +7,7 @@ run as `python -I -S`. What travels (design, "The plugin-agent socket"):
                   n  the sandbox's network namespace
                   l  a NETLINK_ROUTE socket opened inside it, so that the agent needs no CAP_SYS_ADMIN
                   s  /proc/sys/net/ipv6/conf of the host, writable even if the agent's own /proc/sys is not
+                  p  the same of the sandbox
     reply     <exit status>\n<what to print>
 """
 
@@ -91,7 +92,11 @@ def descriptors(path: bytes) -> tuple[bytes, list[int]]:
         netlink = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, 0)
     except OSError as error:
         fail(BAD_NETNS, b"cannot enter the network namespace %s: %s" % (path, str(error).encode()))
-    return letters + b"nl", [*fds, namespace, netlink.detach()]
+    try:
+        conf = posix.open("/proc/sys/net/ipv6/conf", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except OSError:
+        return letters + b"nl", [*fds, namespace, netlink.detach()]
+    return letters + b"nlp", [*fds, namespace, netlink.detach(), conf]
 
 
 def ask(request: bytes, fds: list[int]) -> bytes:

@@ -11,10 +11,10 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from vpccni.ipam.values import Assignment, Cooling, EniId, Interface, Pod, SandboxKey
+from vpccni.ipam.values import Address, Assignment, Cooling, EniId, Interface, Pod, SandboxKey
 
 FORMAT, VERSION = "vpc-cni-ipam/", 1
 NANO = 1_000_000_000
@@ -76,7 +76,7 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def decode_checkpoint(content: bytes) -> Checkpoint:
-    """The file's content as values; IPv6 allocations and unknown keys are ignored.
+    """The file's content as values; unknown keys are ignored.
 
     Raises NewerCheckpointError, and CheckpointError for anything else that we do not write.
     """
@@ -85,7 +85,11 @@ def decode_checkpoint(content: bytes) -> Checkpoint:
         _check_version(body.get("version"))
         enis = _object(body.get("enis") or {})
         items = [_object(item) for item in body.get("allocations") or ()]
-        allocations = [_read_allocation(item, enis.get(item["ipv4"])) for item in items if item.get("ipv4")]
+        allocations = [
+            _read_allocation(item, enis.get(item.get("ipv4") or item["ipv6"]))
+            for item in items
+            if item.get("ipv4") or item.get("ipv6")
+        ]
         cooling = [_read_cooling(_object(item)) for item in body.get("cooling") or ()]
     return Checkpoint(tuple(allocations), tuple(cooling))
 
@@ -218,7 +222,7 @@ def _allocation(a: Assignment) -> dict[str, Any]:
     metadata["interfacesCount"] = a.interface.of
     return {
         **_key(a.key),
-        "ipv4": str(a.address),
+        **_address(a.address),
         "allocationTimestamp": _nanoseconds(a.assigned_at),
         # ours: a reader that does not know it takes the interface's number from the card's
         **({"interfaceIndex": a.interface.index} if a.interface.index else {}),
@@ -230,7 +234,7 @@ def _read_allocation(item: dict[str, Any], eni: object) -> Assignment:
     metadata = _object(item.get("metadata") or {})
     pod = Pod(_text(metadata.get("k8sPodNamespace", "")), _text(metadata.get("k8sPodName", "")))
     at = _seconds(item.get("allocationTimestamp", 0))
-    address = IPv4Address(_text(item["ipv4"]))
+    address = _read_address(item)
     # 0 in files from before the count was kept (spec 6.3)
     interface = Interface(
         _count(item.get("interfaceIndex", 0)), _count(metadata.get("interfacesCount", 1)) or 1
@@ -245,11 +249,21 @@ def _count(value: object) -> int:
 
 
 def _cooling(c: Cooling) -> dict[str, Any]:
-    return {"ipv4": str(c.address), "until": _nanoseconds(c.until)}
+    return {**_address(c.address), "until": _nanoseconds(c.until)}
 
 
 def _read_cooling(item: dict[str, Any]) -> Cooling:
-    return Cooling(IPv4Address(_text(item["ipv4"])), _seconds(item["until"]))
+    return Cooling(_read_address(item), _seconds(item["until"]))
+
+
+def _address(address: Address) -> dict[str, str]:
+    return {f"ipv{address.version}": str(address)}
+
+
+def _read_address(item: dict[str, Any]) -> Address:
+    if item.get("ipv4"):
+        return IPv4Address(_text(item["ipv4"]))
+    return IPv6Address(_text(item["ipv6"]))
 
 
 def _nanoseconds(seconds: float) -> int:

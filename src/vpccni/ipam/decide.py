@@ -7,7 +7,6 @@ outcomes, and keeps count of what is under way so that nothing is asked twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from vpccni.ipam.actions import (
     Action,
@@ -32,7 +31,17 @@ from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.shrinking import SURPLUS_LASTS, Shrinking
 from vpccni.ipam.state import NodeState
 from vpccni.ipam.targets import Holdings, NodeLimits, WarmTargets, shortage
-from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId, Interface, Pod, SandboxKey
+from vpccni.ipam.values import (
+    Address,
+    Assignment,
+    AttachedEni,
+    Block,
+    BlockKind,
+    EniId,
+    Interface,
+    Pod,
+    SandboxKey,
+)
 from vpccni.ipam.warmth import Warmth
 
 REFUSED_FOR_SURE = frozenset({Reason.THROTTLED, Reason.NOT_AUTHORISED})
@@ -321,7 +330,7 @@ class Ipam:
         moved: list[Assignment] = []
         for view in self.pool.enis():
             for old in self.pool.trusted(view.eni.id):
-                if old.network.subnet_of(block.network) and view.eni.id != eni:
+                if block.contains(old) and view.eni.id != eni:
                     moved += self.pool.remove_block(view.eni.id, old, force=True)
         if not moved:
             return False
@@ -335,7 +344,7 @@ class Ipam:
             if not self.pool.has_eni(missing):
                 continue
             for old in self.pool.blocks_of(missing):
-                if old.network.overlaps(block.network) and old in self.pool.empty_blocks_of(
+                if (block.contains(old) or old.contains(block)) and old in self.pool.empty_blocks_of(
                     missing, old.kind
                 ):
                     self.pool.remove_block(missing, old)
@@ -375,7 +384,7 @@ class Ipam:
         """What the sandbox has."""
         return self.pool.find(key)
 
-    def owner(self, address: IPv4Address) -> SandboxKey | None:
+    def owner(self, address: Address) -> SandboxKey | None:
         """Whose the address is."""
         return self.pool.owner(address)
 

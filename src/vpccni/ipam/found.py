@@ -7,11 +7,10 @@ its key, until the pod's own DEL, or the ADD of its next sandbox, which both lea
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address
 
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import PoolError
-from vpccni.ipam.values import Assignment, EniId, Pod, SandboxKey
+from vpccni.ipam.values import Address, Assignment, EniId, Pod, SandboxKey
 
 NETWORK, INTERFACE = "_found-on-the-host", "unknown"
 NOBODY = Pod("", "")
@@ -28,7 +27,7 @@ def is_found(key: SandboxKey) -> bool:
 
 
 def take_in_found(
-    pools: Iterable[Ipam], connected: Mapping[str, IPv4Address], now: float
+    pools: Iterable[Ipam], connected: Mapping[str, Address], now: float
 ) -> tuple[Assignment, ...]:
     """Assign every address that is routed to a veth and that a pool holds free; `connected`: by the veth's name."""
     taken: list[Assignment] = []

@@ -61,11 +61,13 @@ class InstanceLimits:
 
     @property
     def supports_prefixes(self) -> bool:
-        """Whether /28 prefixes can be delegated (spec 6.14)."""
+        """Whether prefixes can be delegated (spec 6.14)."""
         return self.hypervisor is Hypervisor.NITRO or self.bare_metal
 
     def max_pods(self, kind: BlockKind = BlockKind.SECONDARY_IP, *, custom_networking: bool = False) -> int:
         """The pods that addresses allow, host-network pods included; capped as EKS recommends in prefix mode."""
+        if kind is BlockKind.IPV6_PREFIX:
+            return SMALL_NODE_PODS if self.vcpus <= SMALL_NODE_VCPUS else LARGE_NODE_PODS
         enis = self.max_enis - (1 if custom_networking else 0)
         pods = enis * self.slots_per_eni * kind.addresses + HOST_NETWORK_PODS
         if kind is BlockKind.PREFIX:

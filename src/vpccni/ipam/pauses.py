@@ -108,4 +108,4 @@ class Pauses:
 
 
 def _about(kind: BlockKind) -> BlockKind | None:
-    return BlockKind.PREFIX if kind is BlockKind.PREFIX else None
+    return None if kind is BlockKind.SECONDARY_IP else kind

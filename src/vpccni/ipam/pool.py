@@ -9,13 +9,13 @@ from __future__ import annotations
 import bisect
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 from operator import itemgetter
 
-from vpccni.ipam.slots import RELEASED, Holder, Slot, Tally
+from vpccni.ipam.slots import RELEASED, Holder, Slot, Tally, new_slot
 from vpccni.ipam.values import (
+    Address,
     Assignment,
     Block,
     BlockKind,
@@ -25,9 +25,12 @@ from vpccni.ipam.values import (
     Interface,
     Pod,
     SandboxKey,
+    numbered_address,
 )
 
 ONLY = Interface()
+SHIFTS = {BlockKind.PREFIX: 4, BlockKind.IPV6_PREFIX: 48}
+"""By how many bits an address of a prefix is moved to find the prefix."""
 
 
 class PoolError(Exception):
@@ -89,7 +92,7 @@ class Pool:
         self._owners: dict[int, SandboxKey] = {}
         self._pods: dict[Pod, dict[SandboxKey, None]] = {}
         self._singles: dict[int, Slot] = {}
-        self._prefixes: dict[int, Slot] = {}  # by address >> 4
+        self._prefixes: dict[int, Slot] = {}  # by address >> SHIFTS; no number of IPv4 is one of IPv6
         # the first to be free first
         self._cooling: deque[tuple[float, int]] = deque()
         # addresses that no ENI holds may be in it: they go on cooling if they come (back)
@@ -151,23 +154,20 @@ class Pool:
         """
         holder = self._holder(eni_id)
         kind, first = block.kind, int(block.network.network_address)
-        size = kind.addresses
-        there = {
-            slot.first: slot for a in range(first, first + size) if (slot := self._slot_at(a)) is not None
-        }
+        there = {slot.first: slot for a in self._known_in(block) if (slot := self._slot_at(a)) is not None}
         for other in there.values():
             if not other.leaving:
                 raise AddressHeldError(f"{block} is in {other.holder.eni.id} already: it has {other.block}")
         for other in there.values():
             self.remove_block(other.holder.eni.id, other.block)
         tallies = (holder.tallies[kind], *((self._tallies[kind],) if holder.usable else ()))
-        slot = Slot(block, holder, kind, tallies, first, size, fresh=(1 << size) - 1)
-        for address in range(first, first + size):
+        slot = new_slot(block, holder, tallies, first)
+        for address in self._known_in(block):
             if address in self._cools_until and slot.take(address):
                 slot.cooling += 1
         holder.slots[block] = slot
-        if kind is BlockKind.PREFIX:
-            self._prefixes[first >> 4] = slot
+        if kind in SHIFTS:
+            self._prefixes[first >> SHIFTS[kind]] = slot
         else:
             self._singles[first] = slot
         slot.enter_tallies()
@@ -185,7 +185,7 @@ class Pool:
                 f"{block} of {eni_id} has {slot.assigned} assigned and {slot.cooling} cooling addresses"
             )
         dropped: list[Assignment] = []
-        for address in range(slot.first, slot.first + slot.size) if slot.assigned else ():
+        for address in self._known_in(block) if slot.assigned else ():
             if (key := self._owners.get(address)) is not None:
                 dropped.append(self._forget(key)[0])
                 slot.put_back(address)
@@ -195,8 +195,8 @@ class Pool:
         slot.leaving = True  # entries of it may be left in heaps
         self._offer_eni(slot.holder)
         del slot.holder.slots[block]
-        if slot.kind is BlockKind.PREFIX:
-            del self._prefixes[slot.first >> 4]
+        if slot.kind in SHIFTS:
+            del self._prefixes[slot.first >> SHIFTS[slot.kind]]
         else:
             del self._singles[slot.first]
             self._on_trust.discard(slot.first)
@@ -234,7 +234,7 @@ class Pool:
             age = now - released_at
             self.shortest_reuse = age if self.shortest_reuse is None else min(age, self.shortest_reuse)
         return self._give(
-            slot, Assignment(key, pod, IPv4Address(address), slot.holder.eni.id, now, interface)
+            slot, Assignment(key, pod, numbered_address(address), slot.holder.eni.id, now, interface)
         )
 
     def restore(self, assignment: Assignment) -> Assignment:
@@ -266,7 +266,7 @@ class Pool:
             self.remove_block(slot.holder.eni.id, slot.block, force=True)
         return assignment
 
-    def trust(self, address: IPv4Address) -> None:
+    def trust(self, address: Address) -> None:
         """EC2 is not known to hold this single address on its ENI: it is its pod's, and nobody's after that."""
         if int(address) in self._singles:
             self._on_trust.add(int(address))
@@ -321,13 +321,13 @@ class Pool:
 
     @property
     def total(self) -> dict[BlockKind, int]:
-        """Addresses on usable ENIs, by kind."""
-        return {kind: tally.total for kind, tally in self._tallies.items()}
+        """Addresses on usable ENIs, by kind; those of IPv6 only if there are any."""
+        return {kind: t.total for kind, t in self._tallies.items() if t.total or kind.version == 4}
 
     @property
     def assigned(self) -> dict[BlockKind, int]:
-        """Addresses that pods have on usable ENIs, by kind."""
-        return {kind: tally.assigned for kind, tally in self._tallies.items()}
+        """Addresses that pods have on usable ENIs, by kind; those of IPv6 only if there are any."""
+        return {kind: t.assigned for kind, t in self._tallies.items() if t.total or kind.version == 4}
 
     @property
     def cooling_count(self) -> int:
@@ -344,7 +344,7 @@ class Pool:
         known = self._keys.get(key)
         return known[0] if known else None
 
-    def owner(self, address: IPv4Address) -> SandboxKey | None:
+    def owner(self, address: Address) -> SandboxKey | None:
         """Whose the address is."""
         return self._owners.get(int(address))
 
@@ -358,7 +358,7 @@ class Pool:
 
     def cooling(self) -> tuple[Cooling, ...]:
         """Every cooling address, the first to be free first."""
-        return tuple(Cooling(IPv4Address(address), until) for until, address in self._cooling)
+        return tuple(Cooling(numbered_address(address), until) for until, address in self._cooling)
 
     def next_free_at(self, kind: BlockKind | None = None) -> float | None:
         """When the next cooling address becomes free; of this kind and assignable, if a kind is given."""
@@ -370,7 +370,7 @@ class Pool:
                 return until
         return None
 
-    def holds(self, address: IPv4Address) -> bool:
+    def holds(self, address: Address) -> bool:
         """Whether some ENI holds the address."""
         return self._slot_at(int(address)) is not None
 
@@ -431,7 +431,19 @@ class Pool:
         return slot
 
     def _slot_at(self, address: int) -> Slot | None:
-        return self._singles.get(address) or self._prefixes.get(address >> 4)
+        return (
+            self._singles.get(address)
+            or self._prefixes.get(address >> SHIFTS[BlockKind.PREFIX])
+            or self._prefixes.get(address >> SHIFTS[BlockKind.IPV6_PREFIX])
+        )
+
+    def _known_in(self, block: Block) -> Iterable[int]:
+        """The block's addresses; of a block that is too large for that, those that something is known about."""
+        first, size = int(block.network.network_address), block.kind.addresses
+        if block.kind is not BlockKind.IPV6_PREFIX:
+            return range(first, first + size)
+        known = {first, *self._owners, *self._cools_until, *self._singles}
+        return sorted(address for address in known if first <= address < first + size)
 
     def _give(self, slot: Slot, assignment: Assignment) -> Assignment:
         self._count(slot, assigned=1)

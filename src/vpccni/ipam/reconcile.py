@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.pool import AddressHeldError
-from vpccni.ipam.values import Assignment, AttachedEni, Block, BlockKind, EniId
+from vpccni.ipam.values import Assignment, AttachedEni, Block, EniId
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def reconcile(ipam: Ipam, seen: AttachedEni) -> Differences | None:
 
 def _keep_only(ipam: Ipam, eni: EniId, block: Block, pods: list[Assignment]) -> None:
     """Of what EC2 does not hold only what pods have, and for these pods: others on it would not be reached either."""
-    if block.kind is BlockKind.PREFIX:
+    if block.kind.addresses > 1:
         ipam.pool.remove_block(eni, block, force=True)
         for assignment in pods:
             ipam.pool.add_block(eni, Block.of_address(assignment.address))
@@ -78,7 +78,7 @@ def _take_in(ipam: Ipam, eni: EniId, block: Block, seen: tuple[Block, ...]) -> b
     on_trust = [
         held
         for held in ipam.pool.blocks_of(eni)
-        if held.kind is BlockKind.SECONDARY_IP and held not in seen and held.network.subnet_of(block.network)
+        if held.kind.addresses == 1 and held not in seen and block.contains(held)
     ]
     pods = [a for held in on_trust for a in ipam.pool.remove_block(eni, held, force=True)]
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 
 from vpccni.ipam.checkpoint import Checkpoint
 from vpccni.ipam.decide import Ipam
@@ -92,6 +93,10 @@ def _take_for_held(ipam: Ipam, assignment: Assignment) -> None:
     address = assignment.address
 
     def fits(view: EniView) -> bool:
+        if isinstance(
+            address, IPv6Address
+        ):  # an ENI's subnet is known of IPv4 only; the pods' ENI is the primary
+            return view.eni.is_primary
         return address in view.eni.subnet_cidr and address != view.eni.primary_address
 
     candidates = [view for view in ipam.pool.enis() if fits(view)]

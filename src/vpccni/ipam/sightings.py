@@ -160,7 +160,7 @@ def adopt(cards: Cards, entry: AttachedEni, now: float) -> tuple[Assignment, ...
     moved: list[Assignment] = []
     for block in entry.blocks:
         for view in ipam.pool.enis():
-            on_trust = [b for b in ipam.blocks(view.eni.id) if b.network.subnet_of(block.network)]
+            on_trust = [b for b in ipam.blocks(view.eni.id) if block.contains(b)]
             moved += [a for b in on_trust for a in ipam.pool.remove_block(view.eni.id, b, force=True)]
     ipam.add_attached(entry, now)
     return tuple(ipam.pool.restore(assignment) for assignment in moved)

@@ -114,6 +114,70 @@ class Slot:
         self.fresh |= 1 << (address - self.first)
 
 
+@dataclass(slots=True, eq=False)
+class WideSlot(Slot):
+    """A block with more addresses than anybody could mark one by one: of those never used only the first is known.
+
+    `fresh` counts on from the start; what a restart took out of turn, or was put back, is remembered beside it.
+    """
+
+    returned: list[int] = field(default_factory=list)
+    out_of_turn: set[int] = field(default_factory=set)
+
+    @property
+    def rank(self) -> int:
+        """As in `Slot`, by place in the block: numbers of IPv6 are beyond the turns of release."""
+        return self.released[0][0] if self._none_fresh else self._next() - self.first
+
+    @property
+    def _none_fresh(self) -> bool:
+        return not self.returned and self.fresh >= self.size
+
+    def _next(self) -> int:
+        return self.returned[0] if self.returned else self.first + self.fresh
+
+    def take_next(self) -> tuple[int, float | None]:
+        """As in `Slot`."""
+        if self._none_fresh:
+            _, address, released_at = self.released.popleft()
+            return address, released_at
+        address = self._next()
+        self.take(address)
+        return address, None
+
+    def take(self, address: int) -> bool:
+        """As in `Slot`."""
+        if address in self.returned:
+            self.returned.remove(address)
+            heapq.heapify(self.returned)
+            return True
+        offset = address - self.first
+        if offset >= self.fresh and address not in self.out_of_turn:
+            self.out_of_turn.add(address)
+            while self.first + self.fresh in self.out_of_turn:
+                self.out_of_turn.remove(self.first + self.fresh)
+                self.fresh += 1
+            return True
+        for entry in self.released:
+            if entry[1] == address:
+                self.released.remove(entry)
+                return True
+        return False
+
+    def put_back(self, address: int) -> None:
+        """As in `Slot`."""
+        heapq.heappush(self.returned, address)
+
+
+def new_slot(block: Block, holder: Holder, tallies: tuple[Tally, ...], first: int) -> Slot:
+    """A slot of which nothing was ever used."""
+    kind = block.kind
+    if kind is BlockKind.IPV6_PREFIX:
+        return WideSlot(block, holder, kind, tallies, first, kind.addresses, fresh=0)
+    size = kind.addresses
+    return Slot(block, holder, kind, tallies, first, size, fresh=(1 << size) - 1)
+
+
 class Holder:
     """An ENI with its slots.
 
@@ -146,8 +210,8 @@ class Holder:
         self.busy = 0
         """Assigned and cooling addresses."""
         # (rank, tie-break, slot); a block that left and came back is another slot of the same rank
-        self._heaps: dict[BlockKind, list[list[tuple[int, int, Slot]]]] = {
-            kind: [[] for _ in range(kind.addresses)] for kind in BlockKind
+        self._heaps: dict[BlockKind, dict[int, list[tuple[int, int, Slot]]]] = {
+            kind: {} for kind in BlockKind
         }
         # bit i: the heap of slots with i assigned addresses has entries
         self._levels = dict.fromkeys(BlockKind, 0)
@@ -157,7 +221,7 @@ class Holder:
         if slot.leaving or not slot.free:
             return
         level = slot.assigned
-        heap = self._heaps[slot.kind][level]
+        heap = self._heaps[slot.kind].setdefault(level, [])
         heapq.heappush(heap, (slot.rank, id(slot), slot))
         self._levels[slot.kind] |= 1 << level
         if len(heap) > 2 * len(self.slots) + 16:

@@ -87,6 +87,8 @@ def shortage(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: Blo
 
 
 def _missing(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: BlockKind) -> int:
+    if kind is BlockKind.IPV6_PREFIX:  # one is enough for all the pods that there can be (spec 6.6)
+        return 0 if held.blocks else 1
     if targets.by_ip:
         return -(-_short_of_addresses(targets, held) // kind.addresses)
     if kind is BlockKind.PREFIX:
@@ -114,6 +116,8 @@ def surplus(targets: WarmTargets, limits: NodeLimits, held: Holdings, kind: Bloc
 
     The original lacks that last condition, and with WARM_PREFIX_TARGET=0 takes and gives one prefix for ever.
     """
+    if kind is BlockKind.IPV6_PREFIX:
+        return 0
     if targets.by_ip:
         if kind is BlockKind.PREFIX:
             in_use = held.assigned + held.cooling + held.waiting
@@ -136,7 +140,7 @@ def eni_is_extra(
     targets: WarmTargets, limits: NodeLimits, held: Holdings, without: Holdings, kind: BlockKind
 ) -> bool:
     """Whether an ENI without pods may be given back: `held` with it, `without` it (spec 6.7)."""
-    if shortage(targets, limits, without, kind):
+    if kind is BlockKind.IPV6_PREFIX or shortage(targets, limits, without, kind):
         return False
     if targets.by_ip:
         return True

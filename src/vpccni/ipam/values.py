@@ -4,41 +4,81 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
-from typing import NewType
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NewType, TypeAlias
 
 EniId = NewType("EniId", str)
 SubnetId = NewType("SubnetId", str)
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
 
 MAIN_TABLE = 254
 """The kernel's main routing table, used by the ENI with device index 0 (spec 4.3)."""
 
 
+def single(address: Address) -> Network:
+    """The network that is this address alone."""
+    return (
+        IPv4Network((int(address), 32))
+        if isinstance(address, IPv4Address)
+        else IPv6Network((int(address), 128))
+    )
+
+
+def numbered_address(number: int) -> Address:
+    """The address of that number: what is too large for IPv4 is of IPv6, and none of ours there is so small."""
+    return IPv6Address(number) if number >> 32 else IPv4Address(number)
+
+
+def within(inner: Network, outer: Network) -> bool:
+    """Whether one network lies in another of its family."""
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+
+
 class BlockKind(enum.Enum):
-    """What one slot of an ENI holds: a secondary address or a delegated /28 (spec 6.1)."""
+    """What one slot of an ENI holds: a secondary address or a delegated prefix (spec 6.1). The value is the length."""
 
     SECONDARY_IP = 32
     PREFIX = 28
+    IPV6_PREFIX = 80
+    IPV6_ADDRESS = 128
+    """One address of a prefix that nobody is known to hold any more, kept for its pod. Never asked for."""
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 4 if self.value <= 32 else 6
 
     @property
     def addresses(self) -> int:
         """Addresses that one block of this kind gives to pods."""
-        return 1 << (32 - self.value)
+        return 1 << ((32 if self.version == 4 else 128) - self.value)
+
+
+IPV4_KINDS = (BlockKind.SECONDARY_IP, BlockKind.PREFIX)
+"""Between these two a node may be switched; its family is for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The content of one ENI slot: a /32 (secondary IP) or a /28 (prefix)."""
+    """The content of one ENI slot: a /32 (secondary IP) or a prefix, a /28 or of IPv6 a /80."""
 
-    network: IPv4Network
+    network: Network
 
     def __post_init__(self) -> None:
-        BlockKind(self.network.prefixlen)
+        if BlockKind(self.network.prefixlen).version != self.network.version:
+            raise ValueError(f"EC2 gives no prefix like {self.network}")
 
     @classmethod
-    def of_address(cls, address: IPv4Address) -> Block:
-        """The block of one secondary address."""
-        return cls(IPv4Network((address, 32)))
+    def of_address(cls, address: Address) -> Block:
+        """The block of one address."""
+        return cls(single(address))
+
+    def contains(self, other: Block) -> bool:
+        """Whether all of the other lies in this one."""
+        return within(other.network, self.network)
 
     @property
     def kind(self) -> BlockKind:
@@ -142,7 +182,7 @@ class Assignment:
 
     key: SandboxKey
     pod: Pod
-    address: IPv4Address
+    address: Address
     eni: EniId
     assigned_at: float
     """Seconds since the epoch, by the agent's steady clock."""
@@ -153,5 +193,5 @@ class Assignment:
 class Cooling:
     """An address that was given back and may not be assigned again before `until`."""
 
-    address: IPv4Address
+    address: Address
     until: float

@@ -10,7 +10,7 @@ import errno
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from vpccni.ipam.values import MAIN_TABLE
+from vpccni.ipam.values import MAIN_TABLE, Address
 from vpccni.linux.branch_layout import (
     BY_BRANCH,
     FIRST_TABLE,
@@ -87,7 +87,7 @@ def wire_branch(
     return wired(outside, inside)
 
 
-def unwire_branch(host: Netlink, address: IPv4Address | None, vlan: int, host_veth: str | None) -> None:
+def unwire_branch(host: Netlink, address: Address | None, vlan: int, host_veth: str | None) -> None:
     """Take the VLAN, the rules, the routes and the veth away, whichever mode made them (spec 4.8). Raises OSError."""
     _forget(host, address, vlan)
     if host_veth is not None:
@@ -143,12 +143,13 @@ def find_branch(host: Netlink, veth: str) -> tuple[int, IPv4Address | None] | No
     for rule in rules:
         if rule.priority == BY_BRANCH and rule.by == veth and is_branch_table(rule.table):
             led = (r.destination for r in routes(host, rule.table) if r.index == index and r.destination)
-            return rule.table - FIRST_TABLE, next((to.network_address for to in led), None)
+            addresses = (to.network_address for to in led)
+            return rule.table - FIRST_TABLE, next((a for a in addresses if isinstance(a, IPv4Address)), None)
     if link is None:
         return None
     held = {r.destination for r in routes(host, MAIN_TABLE) if r.index == index}
     for rule in rules:
-        if rule.source in held and rule.source is not None and is_branch_table(rule.table):
+        if isinstance(rule.source, IPv4Network) and rule.source in held and is_branch_table(rule.table):
             return rule.table - FIRST_TABLE, rule.source.network_address
     return None
 
@@ -210,7 +211,7 @@ def _lead_by_branch(host: Netlink, want: BranchWiring, outside: Link, sysctl_dir
     host.run([set_link(outside.index, up=True), put_route(_to_pod(want, outside.index))])
 
 
-def _forget(host: Netlink, address: IPv4Address | None, vlan: int) -> None:
+def _forget(host: Netlink, address: Address | None, vlan: int) -> None:
     """Both modes' rules and routes, and the VLAN with its routes."""
     delete_all(host, [Rule(BY_BRANCH, table_of(vlan)), *([] if address is None else every_rule_of(address))])
     if address is not None:

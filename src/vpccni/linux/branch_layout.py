@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.rules import Rule
@@ -47,5 +47,7 @@ def branch_addresses(rules: Iterable[Rule]) -> frozenset[IPv4Address]:
     return frozenset(
         rule.source.network_address
         for rule in rules
-        if rule.source is not None and rule.source.prefixlen == 32 and is_branch_table(rule.table)
+        if isinstance(rule.source, IPv4Network)
+        and rule.source.prefixlen == 32
+        and is_branch_table(rule.table)
     )

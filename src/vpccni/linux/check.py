@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from vpccni.ipam.values import MAIN_TABLE
-from vpccni.linux.addresses import addresses, permanent_neighbours
+from vpccni.linux.addresses import all_addresses, permanent_neighbours
 from vpccni.linux.compact import is_shared
 from vpccni.linux.layout import layout_of, pod_route, pod_rules, shared_rules
 from vpccni.linux.links import Link, link_named
@@ -42,7 +44,11 @@ def _on_the_host(
     else:
         differences += of_link("the host's", outside, wiring.mtu)
     wanted = pod_route(layout_of(sources), wiring, outside.index if outside is not None else 0)
-    to_pod = [route for route in routes(host, wanted.table) if route.destination == wanted.destination]
+    to_pod = [
+        route
+        for route in routes(host, wanted.table, wiring.family)
+        if route.destination == wanted.destination
+    ]
     if not to_pod:
         differences.append(f"the host has no route to {wiring.address}")
     elif outside is not None and to_pod != [wanted]:
@@ -53,7 +59,7 @@ def _on_the_host(
 
 
 def _rules(host: Netlink, wiring: PodWiring, sources: Sources | None) -> list[str]:
-    present = [entry.rule for entry in listing(host) if entry.whole]
+    present = [entry.rule for entry in listing(host, wiring.family) if entry.whole]
     wanted = pod_rules(layout_of(sources), wiring)
     shared: tuple[Rule, ...] = ()
     differences: list[str] = []
@@ -69,6 +75,8 @@ def _rules(host: Netlink, wiring: PodWiring, sources: Sources | None) -> list[st
 
 
 def _chosen(sources: Sources, wiring: PodWiring) -> list[str]:
+    if not isinstance(wiring.address, IPv4Address):
+        return []
     wanted = None if wiring.table == MAIN_TABLE else chain_of(wiring.table)
     present = sources.chosen(wiring.address)
     if present == wanted:
@@ -86,24 +94,25 @@ def in_the_pod(pod: Netlink, wiring: PodWiring, outside: Link | None) -> list[st
     if inside is None:
         return [*differences, f"the pod has no link {wiring.interface}"]
     differences += of_link("the pod's", inside, wiring.mtu)
-    held = ", ".join(str(interface) for interface in addresses(pod, inside.index))
-    if held != f"{wiring.address}/32":
-        differences.append(
-            f"{wiring.interface} of the pod holds {held or 'no address'}, not {wiring.address}/32"
-        )
-    present = routes(pod, wiring.inner_table)
+    held = ", ".join(str(interface) for interface in all_addresses(pod, inside.index, wiring.family))
+    alone = f"{wiring.address}/{wiring.family.bits}"
+    if held != alone:
+        differences.append(f"{wiring.interface} of the pod holds {held or 'no address'}, not {alone}")
+    present = routes(pod, wiring.inner_table, wiring.family)
     differences += [
         f"the pod's route {route.destination or 'default'} is missing or another"
         for route in inner_routes(wiring, inside.index)
         if route not in present
     ]
     if inner := inner_rules(wiring):
-        there = [entry.rule for entry in listing(pod) if entry.whole]
+        there = [entry.rule for entry in listing(pod, wiring.family) if entry.whole]
         differences += [f"rule {rule} is missing in the pod" for rule in inner if rule not in there]
     if outside is not None:
         if inside.peer != outside.index or outside.peer != inside.index:
             differences.append(f"{wiring.interface} of the pod is not the other end of {wiring.host_veth}")
-        elif inner_neighbour(wiring, inside.index, outside.mac) not in permanent_neighbours(pod):
+        elif inner_neighbour(wiring, inside.index, outside.mac) not in permanent_neighbours(
+            pod, wiring.family
+        ):
             differences.append(
                 f"the pod's neighbour {wiring.gateway} is not {outside.mac}, the MAC of {wiring.host_veth}"
             )

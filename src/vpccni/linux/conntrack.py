@@ -7,17 +7,18 @@ walks the kernel's whole table, so it is not done while the runtime waits for it
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 import threading
-from ipaddress import IPv4Address
 
+from vpccni.ipam.values import Address
+from vpccni.linux.family import Family
 from vpccni.linux.nfnetlink import CONNTRACK, NESTED, Netfilter, header
 from vpccni.linux.rtnl import Request, attribute, attributes
 
 GET, DELETE = 1, 2
 TUPLE_ORIGINAL, TUPLE_REPLY, FILTER = 1, 2, 25
-TUPLE_IP, IP_SOURCE = 1, 1
+TUPLE_IP = 1
+IP_SOURCE = {Family.IPV4: 1, Family.IPV6: 3}
 FILTER_FLAGS = {TUPLE_ORIGINAL: 1, TUPLE_REPLY: 2}
 SOURCE_FLAG = 1
 """CTA_FILTER_F_CTA_IP_SRC."""
@@ -27,10 +28,10 @@ EITHER_WAY = (TUPLE_ORIGINAL, TUPLE_REPLY)
 sent to."""
 
 
-def forget(netfilter: Netfilter, address: IPv4Address) -> None:
+def forget(netfilter: Netfilter, address: Address) -> None:
     """Delete every connection of the address. Raises OSError."""
     for direction in EITHER_WAY:
-        body = header(socket.AF_INET) + _filter(address, direction)
+        body = header(Family.of(address)) + _filter(address, direction)
         request = Request(CONNTRACK << 8 | DELETE, 0, body, f"forget the connections of {address}")
         [error] = netfilter.attempt([request])
         if error is None:
@@ -40,16 +41,17 @@ def forget(netfilter: Netfilter, address: IPv4Address) -> None:
         forget_each(netfilter, address, direction)
 
 
-def forget_each(netfilter: Netfilter, address: IPv4Address, direction: int) -> None:
+def forget_each(netfilter: Netfilter, address: Address, direction: int) -> None:
     """The same for kernels that cannot delete by a filter. Raises OSError."""
-    body = header(socket.AF_INET) + _filter(address, direction)
+    family = Family.of(address)
+    body = header(family) + _filter(address, direction)
     answers = netfilter.dump(CONNTRACK << 8 | GET, body, f"list the connections of {address}")
     doomed: list[Request] = []
     for _, payload in answers:
         tuples = attributes(payload[4:])
-        source = attributes(attributes(tuples.get(direction, b"")).get(TUPLE_IP, b"")).get(IP_SOURCE)
+        source = attributes(attributes(tuples.get(direction, b"")).get(TUPLE_IP, b"")).get(IP_SOURCE[family])
         if source == address.packed:  # kernels before 5.8 tell of all
-            which = header(socket.AF_INET) + attribute(TUPLE_ORIGINAL | NESTED, tuples[TUPLE_ORIGINAL])
+            which = header(family) + attribute(TUPLE_ORIGINAL | NESTED, tuples[TUPLE_ORIGINAL])
             kind = CONNTRACK << 8 | DELETE
             doomed.append(Request(kind, 0, which, f"forget a connection of {address}", (errno.ENOENT,)))
     netfilter.run(doomed)
@@ -59,10 +61,10 @@ class Released:
     """Addresses given back whose connections are still to be forgotten. May be used by several threads."""
 
     def __init__(self) -> None:
-        self._waiting: set[IPv4Address] = set()
+        self._waiting: set[Address] = set()
         self._under_way = threading.Lock()
 
-    def note(self, address: IPv4Address) -> None:
+    def note(self, address: Address) -> None:
         """The address has no pod any more; costs nothing now."""
         self._waiting.add(address)
 
@@ -73,7 +75,7 @@ class Released:
                 forget(netfilter, address)
                 self._waiting.discard(address)
 
-    def settle(self, address: IPv4Address) -> None:
+    def settle(self, address: Address) -> None:
         """The address is about to have a pod again: by now its connections must be forgotten. Raises OSError."""
         if not self._waiting:
             return
@@ -85,8 +87,8 @@ class Released:
             self._waiting.discard(address)
 
 
-def _filter(address: IPv4Address, direction: int) -> bytes:
-    source = attribute(IP_SOURCE, address.packed)
+def _filter(address: Address, direction: int) -> bytes:
+    source = attribute(IP_SOURCE[Family.of(address)], address.packed)
     flags = {kind: SOURCE_FLAG if kind == direction else 0 for kind in EITHER_WAY}
     wanted = b"".join(attribute(FILTER_FLAGS[kind], struct.pack("=I", flags[kind])) for kind in EITHER_WAY)
     return attribute(direction | NESTED, attribute(TUPLE_IP | NESTED, source)) + attribute(

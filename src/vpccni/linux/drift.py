@@ -16,8 +16,9 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from vpccni.linux.errors import KernelError
+from vpccni.linux.family import Family
 from vpccni.linux.links import links
-from vpccni.linux.news import NFTABLES_GROUP, ROUTE_GROUPS, News, Part
+from vpccni.linux.news import NFTABLES_GROUP, ROUTE_GROUPS, ROUTE_GROUPS6, News, Part
 from vpccni.linux.nfnetlink import NETFILTER
 from vpccni.linux.rtnl import ROUTE, SOL_NETLINK, Netlink
 
@@ -60,8 +61,10 @@ class DriftWatcher:
         veth_prefix: str,
         own_ports: Callable[[], Collection[int]],
         poll: Callable[[], object] | None = None,
+        family: Family = Family.IPV4,
     ) -> None:
         """`poll` returns something else when a legacy iptables' rules changed; None: there is no such."""
+        self._groups = ROUTE_GROUPS | (ROUTE_GROUPS6 if family is Family.IPV6 else 0)
         self._wanted = wanted
         self._heal = heal
         self._own_ports = own_ports
@@ -78,7 +81,7 @@ class DriftWatcher:
         """Begin to listen. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._refresh()
-        self._listen(loop, ROUTE, ROUTE_GROUPS, None, self._news.hear_routes)
+        self._listen(loop, ROUTE, self._groups, None, self._news.hear_routes)
         with contextlib.suppress(OSError):  # a kernel without nf_tables
             self._listen(loop, NETFILTER, 0, NFTABLES_GROUP, self._news.hear_nftables)
         with Netlink() as netlink:  # after the groups were joined: nothing is missed in between

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vpccni.ipam.values import MAIN_TABLE, Eni
 from vpccni.linux.branch_layout import BY_BRANCH, is_branch_table
 from vpccni.linux.eni import settle_eni
+from vpccni.linux.family import Family
 from vpccni.linux.host import HostSettings, settle_host_rules, settle_nat
 from vpccni.linux.layout import PODS_TABLE
 from vpccni.linux.leftovers import Leftovers, keep_pods, leftovers, remove_leftovers
@@ -56,19 +57,24 @@ def heal(netlink: Netlink, wanted: Wanted, part: Part) -> list[str]:
             # a device that is not there was detached, or is on its way: whoever attached it waits for it
             if eni.route_table != MAIN_TABLE and eni.mac in by_mac:
                 changes += settle_eni(netlink, by_mac[eni.mac], eni, wanted.host.mtu)
-        changes += keep_pods(netlink, wanted.pods, wanted.sources)
-        found = leftovers(netlink, wanted.host.veth_prefix, wanted.pods, sources=wanted.sources)
-        changes += remove_leftovers(netlink, Leftovers(found.rules, found.routes, sources=found.sources))
+        family = wanted.host.family
+        changes += keep_pods(netlink, wanted.pods, wanted.sources, family)
+        found = leftovers(
+            netlink, wanted.host.veth_prefix, wanted.pods, sources=wanted.sources, family=family
+        )
+        changes += remove_leftovers(
+            netlink, Leftovers(found.rules, found.routes, sources=found.sources), family
+        )
     if Part.NAT in part and primary is not None:
         changes += settle_nat(wanted.host, primary)
     return changes
 
 
-def strangers_in_front(netlink: Netlink) -> list[str]:
+def strangers_in_front(netlink: Netlink, family: Family = Family.IPV4) -> list[str]:
     """Rules that are asked before those to pods and are neither the kernel's nor ours: not touched, but to be known of."""
     return [
         f"rule {entry.rule} of somebody else's comes before the rules of the pods, whose packets may follow it"
-        for entry in listing(netlink)
+        for entry in listing(netlink, family)
         if entry.rule.priority < TO_POD
         and entry.rule.table != LOCAL_TABLE
         and not (entry.rule.priority == BY_BRANCH and is_branch_table(entry.rule.table))

@@ -11,6 +11,7 @@ from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.connmark import remove_connmark, settle_connmark, wanted_chains
 from vpccni.linux.eni import set_mtu_and_up, wait_for_link
 from vpccni.linux.errors import KernelError
+from vpccni.linux.family import Family
 from vpccni.linux.iptables import iptables_kind, settle_iptables
 from vpccni.linux.leftovers import Leftovers, keep_pods, leftovers, pod_links, remove_leftovers
 from vpccni.linux.links import Link
@@ -56,6 +57,8 @@ class HostSettings:
     mtu: int = 9001
     strict_branches: bool = False
     """What pods with branch ENIs send to the node goes by the VPC, too."""
+    family: Family = Family.IPV4
+    """The pods'. IPv6 needs no translation, so nothing of it but a rule is on the host (spec 5.2)."""
 
 
 def set_up_host(netlink: Netlink, settings: HostSettings) -> list[str]:
@@ -74,11 +77,18 @@ def settle_host_rules(netlink: Netlink, settings: HostSettings, primary: Link) -
     # rp_filter 2: a NodePort's reply path may differ from its way in (spec 1.2)
     changes += set_source_check(netlink, primary.index, LOOSE)
     changes += settle_rules(netlink, _wanted_rules(settings), _is_ours)
+    if settings.family is Family.IPV6:
+        mark = Rule(BY_MARK, MAIN_TABLE, mark=settings.mark, mask=settings.mark, ipv6=True)
+        changes += settle_rules(
+            netlink, [mark] if settings.node_port else [], lambda rule: rule == mark, Family.IPV6
+        )
     return changes + _settle_local(netlink, strict=settings.strict_branches)
 
 
 def settle_nat(settings: HostSettings, primary: Link) -> list[str]:
     """SNAT and the marks of connections, in iptables and nft; returns the changes. Raises OSError."""
+    if settings.family is Family.IPV6:
+        return []
     if not settings.vpc_cidrs and not settings.external_snat:
         # the original refuses too (spec 5.3): the VPC's own traffic would lose the pods' addresses
         raise KernelError(
@@ -121,6 +131,8 @@ def _settle_local(netlink: Netlink, *, strict: bool) -> list[str]:
 
 
 def _wanted_rules(settings: HostSettings) -> list[Rule]:
+    if settings.family is Family.IPV6:
+        return []
     wanted = [Rule(TO_SERVICE, MAIN_TABLE, destination=cidr) for cidr in settings.service_cidrs]
     if settings.node_port or not settings.external_snat:
         wanted.append(Rule(BY_MARK, MAIN_TABLE, mark=settings.mark, mask=settings.mark))

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network
 
-from vpccni.ipam.values import MAIN_TABLE
-from vpccni.linux.routes import Route, Scope
+from vpccni.ipam.values import MAIN_TABLE, single
+from vpccni.linux.routes import Route, link_scope
 from vpccni.linux.rules import Rule
 from vpccni.linux.wiring import FROM_POD, TO_POD, PodWiring
 
@@ -51,14 +50,14 @@ def mask_beside(connmark: int) -> int:
 def pod_route(layout: RulesLayout, wiring: PodWiring, index: int) -> Route:
     """The host's route to the pod by the host's end of its pair."""
     table = PODS_TABLE if layout is RulesLayout.COMPACT else MAIN_TABLE
-    return Route(IPv4Network(wiring.address), table, index, scope=Scope.LINK)
+    return Route(single(wiring.address), table, index, scope=link_scope(wiring.family))
 
 
 def pod_rules(layout: RulesLayout, wiring: PodWiring) -> tuple[Rule, ...]:
     """The rules that are this pod's alone (spec 4.6)."""
     if layout is RulesLayout.COMPACT:
         return ()
-    network = IPv4Network(wiring.address)
+    network = single(wiring.address)
     to_pod = Rule(TO_POD, MAIN_TABLE, destination=network)
     if wiring.table == MAIN_TABLE:
         return (to_pod,)

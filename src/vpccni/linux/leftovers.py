@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
+from typing import cast
 
-from vpccni.ipam.values import MAIN_TABLE
+from vpccni.ipam.values import MAIN_TABLE, Address, Network, single
 from vpccni.linux.branch_layout import branch_addresses
 from vpccni.linux.compact import is_shared, settle_shared
+from vpccni.linux.family import Family
 from vpccni.linux.graveyard import REAPED, bury
 from vpccni.linux.layout import PODS_TABLE, RulesLayout, is_no_enis, layout_of, pod_route, pod_rules
 from vpccni.linux.links import Link, links, set_link
 from vpccni.linux.names import HASH_DIGITS, HOST_VETH, is_host_veth
-from vpccni.linux.routes import Route, Scope, delete_route, put_route, routes
+from vpccni.linux.routes import Route, delete_route, link_scope, put_route, routes
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import Rule, add_missing_rule, listing
 from vpccni.linux.sources import Sources, has_sources, kernel_sources, remove_sources
@@ -35,7 +37,12 @@ class Leftovers:
         return bool(self.rules or self.routes or self.links or self.sources)
 
 
-def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring], sources: Sources | None = None) -> list[str]:
+def keep_pods(
+    netlink: Netlink,
+    wirings: Iterable[PodWiring],
+    sources: Sources | None = None,
+    family: Family = Family.IPV4,
+) -> list[str]:
     """Whatever of a live pod's route and rules is missing is added, nothing else is touched; returns the changes.
 
     With `sources` what is missing in the compact layout. A pod without its link is left alone: it has no network that
@@ -44,9 +51,9 @@ def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring], sources: Sources |
     wirings = list(wirings)
     changes = _keep_shared(netlink, wirings, sources) if sources is not None else []
     layout = layout_of(sources)
-    present = {entry.rule for entry in listing(netlink) if entry.whole}
+    present = {entry.rule for entry in listing(netlink, family) if entry.whole}
     table = PODS_TABLE if sources is not None else MAIN_TABLE
-    routed = {route.destination: route for route in routes(netlink, table)}
+    routed = {route.destination: route for route in routes(netlink, table, family)}
     by_name = {link.name: link for link in links(netlink)}
     for wiring in wirings:
         link = by_name.get(wiring.host_veth)
@@ -65,6 +72,8 @@ def keep_pods(netlink: Netlink, wirings: Iterable[PodWiring], sources: Sources |
 
 def _keep_shared(netlink: Netlink, wirings: list[PodWiring], sources: Sources) -> list[str]:
     for wiring in wirings:
+        if not isinstance(wiring.address, IPv4Address):
+            continue
         if wiring.table == MAIN_TABLE:
             sources.tables.pop(wiring.address, None)
         else:
@@ -76,10 +85,10 @@ def _renamed(
     netlink: Netlink,
     wiring: PodWiring,
     by_name: Mapping[str, Link],
-    routed: dict[IPv4Network | None, Route],
+    routed: dict[Network | None, Route],
 ) -> Link | None:
     """A pod's link that somebody gave another name: its route still leads there. Rules go by the names' prefix."""
-    route = routed.get(IPv4Network(wiring.address))
+    route = routed.get(single(wiring.address))
     link = next((each for each in by_name.values() if route and each.index == route.index), None)
     if link is None or not link.peer or link.group == REAPED or link.name == "lo":
         return None
@@ -87,7 +96,7 @@ def _renamed(
         # before Linux 6.2 a link that is up cannot be renamed; what goes with it is put back after this
         down = set_link(link.index, up=False)
         netlink.run([down, set_link(link.index, name=wiring.host_veth), set_link(link.index, up=True)])
-        routed.pop(IPv4Network(wiring.address))
+        routed.pop(single(wiring.address))
     return replace(link, name=wiring.host_veth)
 
 
@@ -97,7 +106,7 @@ def _keep(
     wiring: PodWiring,
     link: Link,
     present: set[Rule],
-    routed: dict[IPv4Network | None, Route],
+    routed: dict[Network | None, Route],
 ) -> list[str]:
     changes: list[str] = []
     if not link.up:  # its ADD was cut off before that; a route over a link that is down is refused
@@ -118,6 +127,7 @@ def leftovers(
     live: Iterable[PodWiring],
     spared: Iterable[PodWiring] = (),
     sources: Sources | None = None,
+    family: Family = Family.IPV4,
 ) -> Leftovers:
     """Pod rules, pod routes and host veths of nobody alive, and what of the living is of the layout that is not in use.
 
@@ -126,7 +136,7 @@ def leftovers(
     """
     untouched = list(spared)
     wirings = [*live, *untouched]
-    listed = listing(netlink)
+    listed = listing(netlink, family)
     # pods with branch ENIs are in no checkpoint
     branches = branch_addresses(entry.rule for entry in listed if entry.whole)
     hands_off = {wiring.address for wiring in untouched} | branches
@@ -134,12 +144,12 @@ def leftovers(
     kept = {rule for wiring in wirings for rule in pod_rules(layout, wiring)}
     names = {wiring.host_veth for wiring in wirings}
     ours = {link.index: link.name for link in links(netlink) if is_host_veth(veth_prefix, link.name)}
-    living = {(pod_route(layout, wiring, 0).table, IPv4Network(wiring.address)) for wiring in wirings}
-    by_veth = [r for r in routes(netlink, MAIN_TABLE) if r.index in ours and _is_pod_route(r)]
+    living = {(pod_route(layout, wiring, 0).table, single(wiring.address)) for wiring in wirings}
+    by_veth = [r for r in routes(netlink, MAIN_TABLE, family) if r.index in ours and _is_pod_route(r)]
     by_branch = {r.index for r in by_veth if r.destination and r.destination.network_address in branches}
     pod_routes = [
         *(route for route in by_veth if route.index not in by_branch),
-        *routes(netlink, PODS_TABLE),  # all of it is ours
+        *routes(netlink, PODS_TABLE, family),  # all of it is ours
     ]
     return Leftovers(
         rules=tuple(
@@ -156,9 +166,9 @@ def leftovers(
     )
 
 
-def remove_leftovers(netlink: Netlink, found: Leftovers) -> list[str]:
+def remove_leftovers(netlink: Netlink, found: Leftovers, family: Family = Family.IPV4) -> list[str]:
     """Take them away; what went meanwhile is fine. Returns the changes; the links still wait for `reap`. Raises OSError."""
-    changes = remove_rules(netlink, found.rules)
+    changes = remove_rules(netlink, found.rules, family)
     netlink.run([delete_route(route) for route in found.routes])
     changes += [f"removed route {route}" for route in found.routes]
     for name in found.links:
@@ -173,25 +183,27 @@ def pod_links(netlink: Netlink) -> dict[str, str]:
     return {link.name[-HASH_DIGITS:]: link.name for link in present if HOST_VETH.fullmatch(link.name)}
 
 
-def as_they_are(netlink: Netlink, wirings: Iterable[PodWiring]) -> list[PodWiring]:
+def as_they_are(
+    netlink: Netlink, wirings: Iterable[PodWiring], family: Family = Family.IPV4
+) -> list[PodWiring]:
     """The pods with the ENIs' tables that their packets follow now, in whichever layout. Raises OSError."""
     wirings = list(wirings)
     if not wirings:
         return []
-    tables = kernel_sources()
-    for entry in reversed(listing(netlink)):  # the first rule of several counts
+    tables = {cast("Address", source): table for source, table in kernel_sources().items()}
+    for entry in reversed(listing(netlink, family)):  # the first rule of several counts
         address = pod_of(entry.rule)
         if entry.whole and address is not None and entry.rule.priority == FROM_POD:
             tables[address] = entry.rule.table
     return [replace(wiring, table=tables.get(wiring.address, MAIN_TABLE)) for wiring in wirings]
 
 
-def connected(netlink: Netlink) -> dict[str, IPv4Address]:
+def connected(netlink: Netlink, family: Family = Family.IPV4) -> dict[str, Address]:
     """The address that is routed to each host veth, by the veth's name."""
     names = {link.index: link.name for link in links(netlink) if link.group != REAPED and link.up}
     return {
         names[route.index]: route.destination.network_address
-        for route in (*routes(netlink, MAIN_TABLE), *routes(netlink, PODS_TABLE))
+        for route in (*routes(netlink, MAIN_TABLE, family), *routes(netlink, PODS_TABLE, family))
         if route.destination is not None
         and _is_pod_route(route)
         and HOST_VETH.fullmatch(names.get(route.index, ""))
@@ -199,8 +211,9 @@ def connected(netlink: Netlink) -> dict[str, IPv4Address]:
 
 
 def _is_pod_route(route: Route) -> bool:
-    single = route.destination is not None and route.destination.prefixlen == 32
-    return single and route.scope is Scope.LINK
+    to = route.destination
+    alone = to is not None and to.prefixlen == to.max_prefixlen
+    return alone and route.gateway is None and route.scope is link_scope(route.family)
 
 
 def _is_pod_rule(rule: Rule) -> bool:

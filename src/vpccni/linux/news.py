@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from vpccni.ipam.values import MAIN_TABLE
 from vpccni.linux.addresses import DELADDR, IFADDR, NEWADDR
+from vpccni.linux.family import Family
 from vpccni.linux.graveyard import REAPED
 from vpccni.linux.links import DELLINK, NEWLINK, Link, parse_link
 from vpccni.linux.names import is_host_veth
@@ -25,6 +26,8 @@ from vpccni.linux.sources import TABLE as SOURCES_TABLE
 
 ROUTE_GROUPS = 0x1 | 0x10 | 0x40 | 0x80 | 1 << 23
 """RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE and IPV4_NETCONF (rp_filter)."""
+ROUTE_GROUPS6 = 0x400 | 1 << 18
+"""IPV6_ROUTE and IPV6_RULE: where the pods are of IPv6."""
 NFTABLES_GROUP = 7
 """NFNLGRP_NFTABLES."""
 NEWNETCONF = 80
@@ -119,11 +122,11 @@ class News:
 
     def _route(self, payload: bytes) -> None:
         family, length, _, _, table, *_ = RTMSG.unpack_from(payload)
-        if family != socket.AF_INET:
+        if family not in (socket.AF_INET, socket.AF_INET6):
             return
         if table in BEYOND_A_BYTE:
             table = u32(attributes(payload[RTMSG.size :]).get(RTA_TABLE))
-        if table in self.tables or (table == MAIN_TABLE and length == 32):
+        if table in self.tables or (table == MAIN_TABLE and length == Family(family).bits):
             self.pending |= Part.ROUTING
 
     def _netconf(self, payload: bytes) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import secrets
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
-from vpccni.ipam.values import MAIN_TABLE
+from vpccni.ipam.values import MAIN_TABLE, Address, single
 from vpccni.linux.addresses import put_address, put_neighbour
 from vpccni.linux.check import check
 from vpccni.linux.compact import settle_shared
 from vpccni.linux.errors import KernelError
+from vpccni.linux.family import Family
 from vpccni.linux.graveyard import REAPED, bury, reap
 from vpccni.linux.layout import PODS_TABLE, layout_of, pod_route, pod_rules
 from vpccni.linux.links import Link, add_veth, delete_link, link_named, link_numbered, set_link
@@ -34,6 +35,7 @@ from vpccni.linux.wiring import (
     inner_neighbour,
     inner_routes,
     inner_rules,
+    outer_neighbour,
 )
 
 __all__ = [
@@ -68,18 +70,19 @@ def wire(
     wiring: PodWiring,
     sysctl_dir: int | None = None,
     sources: Sources | None = None,
+    pod_sysctls: int | None = None,
 ) -> Wired:
     """Connect the sandbox whose namespace is `netns` and in which `pod` was opened.
 
     A pod that is connected rightly is left as it is; what an interrupted try or an earlier sandbox of the same pod left is
-    replaced, and so is an older rule or route that names the address. `sysctl_dir` is an open /proc/sys/net/ipv6/conf.
+    replaced, and so is an older rule or route that names the address. `sysctl_dir` is an open /proc/sys/net/ipv6/conf, `pod_sysctls` the sandbox's.
     `sources` is the compact layout's map of ENIs; None: the layout is the compatible one. Raises WiringError after undoing all of it.
     """
     try:
         outside, inside = make_pair(host, pod, netns, wiring, lambda: check(host, pod, wiring, sources) == [])
         if not outside.up:
-            configure_inside(pod, wiring, outside, inside)
-            configure_outside(host, wiring, outside.index, sysctl_dir, sources)
+            configure_inside(pod, wiring, outside, inside, pod_sysctls)
+            configure_outside(host, wiring, outside.index, sysctl_dir, sources, inside.mac)
     except OSError as error:
         undone = _undo(host, wiring, sources)
         raise WiringError(error.errno, f"pod {wiring.pod}: {error}{undone}") from error
@@ -88,7 +91,7 @@ def wire(
 
 def unwire(
     host: Netlink,
-    address: IPv4Address,
+    address: Address,
     host_veth: str | None,
     table: int | None = None,
     sources: Sources | None = None,
@@ -98,13 +101,13 @@ def unwire(
     What is not there is fine. `table` is the ENI's routing table; None: rules from the pod to any table. `host_veth` None:
     the link is not this address's any more. Costs the same with ten pods as with a thousand. Raises OSError.
     """
-    network = IPv4Network(address)
+    network = single(address)
     rules = [Rule(TO_POD, MAIN_TABLE, destination=network)]
     if table != MAIN_TABLE:
         rules.append(Rule(FROM_POD, ANY_TABLE if table is None else table, source=network))
     delete_all(host, rules)
     host.run([delete_pod_route(address, MAIN_TABLE if sources is None else PODS_TABLE)])
-    if sources is not None:
+    if sources is not None and isinstance(address, IPv4Address):
         sources.remove(address)
     if host_veth is not None:
         bury(host, host_veth)
@@ -149,8 +152,13 @@ def _free_inside(host: Netlink, pod: Netlink, interface: str) -> None:
     pod.run([delete_link(inside.index)])
 
 
-def configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Link) -> None:
+def configure_inside(
+    pod: Netlink, wiring: PodWiring, outside: Link, inside: Link, pod_sysctls: int | None = None
+) -> None:
     """What a pod has in its own namespace. Raises OSError."""
+    if wiring.family is Family.IPV6 and pod_sysctls is not None:
+        on = {f"{name}/disable_ipv6": "0" for name in (wiring.interface, "lo")}
+        settle_sysctls(on, directory=pod_sysctls)
     to_gateway, default = inner_routes(wiring, inside.index)
     pod.run(
         [
@@ -158,7 +166,7 @@ def configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Lin
             set_link(inside.index, up=True),
             put_route(to_gateway),
             put_route(default),
-            put_address(inside.index, IPv4Interface(wiring.address)),
+            put_address(inside.index, _alone(wiring.address)),
             put_neighbour(inner_neighbour(wiring, inside.index, outside.mac)),
             *(add_rule(rule) for rule in inner_rules(wiring)),
         ]
@@ -166,7 +174,12 @@ def configure_inside(pod: Netlink, wiring: PodWiring, outside: Link, inside: Lin
 
 
 def configure_outside(
-    host: Netlink, wiring: PodWiring, index: int, sysctl_dir: int | None, sources: Sources | None
+    host: Netlink,
+    wiring: PodWiring,
+    index: int,
+    sysctl_dir: int | None,
+    sources: Sources | None,
+    pod_mac: str = "",
 ) -> None:
     """What the host has for a pod, its link's being up at last. Raises OSError."""
     quiet(wiring.host_veth, sysctl_dir)
@@ -179,6 +192,7 @@ def configure_outside(
         [
             set_link(index, up=True),
             put_route(pod_route(layout, wiring, index)),
+            *(put_neighbour(one) for one in outer_neighbour(wiring, index, pod_mac)),
             *(add_rule(rule) for rule in pod_rules(layout, wiring)),
         ]
     )
@@ -190,13 +204,19 @@ def quiet(link: str, sysctl_dir: int | None) -> None:
     settle_sysctls({f"{base}/{name}": value for name, value in VETH_SYSCTLS.items()}, directory=sysctl_dir)
 
 
-def every_rule_of(address: IPv4Address) -> list[Rule]:
+def every_rule_of(address: Address) -> list[Rule]:
     """To and from a pod, whatever tables they lead to."""
-    network = IPv4Network(address)
+    network = single(address)
     return [Rule(TO_POD, ANY_TABLE, destination=network), Rule(FROM_POD, ANY_TABLE, source=network)]
 
 
+def _alone(address: Address) -> IPv4Interface | IPv6Interface:
+    return IPv4Interface(address) if isinstance(address, IPv4Address) else IPv6Interface(address)
+
+
 def _choose_eni(host: Netlink, wiring: PodWiring, sources: Sources) -> None:
+    if not isinstance(wiring.address, IPv4Address):
+        return
     if wiring.table == MAIN_TABLE:
         sources.remove(wiring.address)
         return

@@ -1,19 +1,21 @@
-"""IPv4 routes: as values, and as rtnetlink messages."""
+"""Routes of either family: as values, and as rtnetlink messages."""
 
 from __future__ import annotations
 
 import enum
 import errno
-import socket
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network
 
+from vpccni.ipam.values import Address, Network
+from vpccni.linux.family import Family, address, network
 from vpccni.linux.rtnl import CREATE, GONE, KNOWN, REPLACE, Netlink, Request, attribute, attributes, u32
 
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE = 1, 4, 5, 15
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_TABLE = 1, 4, 5, 6, 15
+USUAL_METRIC = 1024
+"""What the kernel takes for a route of IPv6 without a metric; IPv4's have none."""
 RTPROT_BOOT = 3
 """Who made a route: an administrator's tool; what the original writes too (spec 12)."""
 RTN_UNICAST = 1
@@ -21,7 +23,7 @@ RTMSG = struct.Struct("=BBBBBBBBI")
 
 
 class Scope(enum.IntEnum):
-    """How far away a route's destination is."""
+    """How far away a route's destination is; IPv6 knows no such thing, its routes are all of the first."""
 
     UNIVERSE = 0
     LINK = 253
@@ -29,13 +31,19 @@ class Scope(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A unicast route; `destination` None is the default route."""
+    """A unicast route; `destination` None is the default route, of its gateway's family."""
 
-    destination: IPv4Network | None
+    destination: Network | None
     table: int
     index: int
-    gateway: IPv4Address | None = None
+    gateway: Address | None = None
     scope: Scope = Scope.UNIVERSE
+
+    @property
+    def family(self) -> Family:
+        """IPv4, if nothing tells."""
+        told = self.destination or self.gateway
+        return Family.IPV4 if told is None else Family.of(told)
 
     def __str__(self) -> str:
         via = f" via {self.gateway}" if self.gateway else ""
@@ -52,16 +60,22 @@ def delete_route(route: Route) -> Request:
     return Request(DELROUTE, 0, _body(route, 0), f"delete route {route}", GONE)
 
 
-def delete_pod_route(address: IPv4Address, table: int) -> Request:
-    """Remove the link-scope /32 route to an address, whatever device it leads to."""
-    body = RTMSG.pack(socket.AF_INET, 32, 0, 0, _low(table), 0, Scope.LINK, 0, 0)
-    body += attribute(RTA_DST, address.packed) + attribute(RTA_TABLE, struct.pack("=I", table))
-    return Request(DELROUTE, 0, body, f"delete route {address} table {table}", GONE)
+def delete_pod_route(to: Address, table: int) -> Request:
+    """Remove the link-scope route to an address alone, whatever device it leads to."""
+    family = Family.of(to)
+    body = RTMSG.pack(family, family.bits, 0, 0, _low(table), 0, link_scope(family), 0, 0)
+    body += attribute(RTA_DST, to.packed) + attribute(RTA_TABLE, struct.pack("=I", table))
+    return Request(DELROUTE, 0, body, f"delete route {to} table {table}", GONE)
 
 
-def routes(netlink: Netlink, table: int) -> list[Route]:
+def link_scope(family: Family) -> Scope:
+    """Of a route that leads straight to its destination."""
+    return Scope.LINK if family is Family.IPV4 else Scope.UNIVERSE
+
+
+def routes(netlink: Netlink, table: int, family: Family = Family.IPV4) -> list[Route]:
     """The unicast routes of one table."""
-    body = RTMSG.pack(socket.AF_INET, 0, 0, 0, _low(table), 0, 0, 0, 0)
+    body = RTMSG.pack(family, 0, 0, 0, _low(table), 0, 0, 0, 0)
     body += attribute(RTA_TABLE, struct.pack("=I", table))
     try:
         answers = netlink.dump(GETROUTE, body, f"list routes of table {table}")
@@ -81,17 +95,17 @@ def parse_route(payload: bytes) -> Route | None:
     if kind != RTN_UNICAST or RTA_OIF not in found or scope not in {Scope.UNIVERSE, Scope.LINK}:
         return None
     return Route(
-        destination=IPv4Network((found[RTA_DST], length)) if RTA_DST in found else None,
+        destination=network(found[RTA_DST], length) if RTA_DST in found else None,
         table=u32(found.get(RTA_TABLE)),
         index=u32(found[RTA_OIF]),
-        gateway=IPv4Address(found[RTA_GATEWAY]) if RTA_GATEWAY in found else None,
+        gateway=address(found[RTA_GATEWAY]) if RTA_GATEWAY in found else None,
         scope=Scope(scope),
     )
 
 
 def _body(route: Route, protocol: int) -> bytes:
     length = route.destination.prefixlen if route.destination else 0
-    body = RTMSG.pack(socket.AF_INET, length, 0, 0, _low(route.table), protocol, route.scope, RTN_UNICAST, 0)
+    body = RTMSG.pack(route.family, length, 0, 0, _low(route.table), protocol, route.scope, RTN_UNICAST, 0)
     if route.destination:
         body += attribute(RTA_DST, route.destination.network_address.packed)
     if route.gateway:

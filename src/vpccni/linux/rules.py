@@ -1,14 +1,14 @@
-"""IPv4 policy rules: as values, and as rtnetlink messages."""
+"""Policy rules of either family: as values, and as rtnetlink messages."""
 
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Network
 
+from vpccni.ipam.values import Network
+from vpccni.linux.family import Family, network
 from vpccni.linux.rtnl import CREATE, EXCL, KNOWN, Netlink, Request, attribute, attributes, name_value, u32
 
 NEWRULE, DELRULE, GETRULE = 32, 33, 34
@@ -41,12 +41,22 @@ class Rule:
 
     priority: int
     table: int
-    source: IPv4Network | None = None
-    destination: IPv4Network | None = None
+    source: Network | None = None
+    destination: Network | None = None
     mark: int | None = None
     mask: int | None = None
     by: str | None = None
     """The device that a packet comes in by: of the pods with branch ENIs."""
+    ipv6: bool = False
+    """Of IPv6, though no network tells it."""
+
+    @property
+    def family(self) -> Family:
+        """Its networks', or what it says."""
+        told = self.source or self.destination
+        if told is not None:
+            return Family.of(told)
+        return Family.IPV6 if self.ipv6 else Family.IPV4
 
     def __str__(self) -> str:
         words = [f"{self.priority}:"]
@@ -100,25 +110,26 @@ def delete_rule(rule: Rule) -> Request:
     return Request(DELRULE, 0, _body(rule), f"delete rule {rule}")
 
 
-def listing(netlink: Netlink) -> list[Listed]:
-    """Every rule, in the kernel's order."""
-    answers = netlink.dump(GETRULE, HEADER.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0), "list rules")
+def listing(netlink: Netlink, family: Family = Family.IPV4) -> list[Listed]:
+    """Every rule of a family, in the kernel's order."""
+    answers = netlink.dump(GETRULE, HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0), "list rules")
     return [parse_rule(payload) for kind, payload in answers if kind == NEWRULE]
 
 
 @lru_cache(KNOWN)
 def parse_rule(payload: bytes) -> Listed:
     """The rule that a message of the kernel is about."""
-    _, destination_length, source_length, tos, _, _, _, action, flags = HEADER.unpack_from(payload)
+    family, destination_length, source_length, tos, _, _, _, action, flags = HEADER.unpack_from(payload)
     found = attributes(payload[HEADER.size :])
     rule = Rule(
         priority=u32(found.get(FRA_PRIORITY)),
         table=u32(found.get(FRA_TABLE)),
-        source=IPv4Network((found[FRA_SRC], source_length)) if FRA_SRC in found else None,
-        destination=IPv4Network((found[FRA_DST], destination_length)) if FRA_DST in found else None,
+        source=network(found[FRA_SRC], source_length) if FRA_SRC in found else None,
+        destination=network(found[FRA_DST], destination_length) if FRA_DST in found else None,
         mark=u32(found[FRA_FWMARK]) if FRA_FWMARK in found else None,
         mask=u32(found[FRA_FWMASK]) if FRA_FWMASK in found else None,
         by=found[FRA_IIFNAME].rstrip(b"\0").decode() if FRA_IIFNAME in found else None,
+        ipv6=family == Family.IPV6 and FRA_SRC not in found and FRA_DST not in found,
     )
     suppressed = u32(found[FRA_SUPPRESS_PREFIXLEN]) if FRA_SUPPRESS_PREFIXLEN in found else NOT_SUPPRESSED
     whole = (
@@ -133,7 +144,7 @@ def parse_rule(payload: bytes) -> Listed:
 
 def _body(rule: Rule) -> bytes:
     body = HEADER.pack(
-        socket.AF_INET,
+        rule.family,
         rule.destination.prefixlen if rule.destination else 0,
         rule.source.prefixlen if rule.source else 0,
         0,

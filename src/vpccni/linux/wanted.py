@@ -10,14 +10,20 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable
 
+from vpccni.linux.family import Family
 from vpccni.linux.rtnl import Netlink
 from vpccni.linux.rules import Listed, Rule, add_missing_rule, delete_rule, listing
 
 
-def settle_rules(netlink: Netlink, wanted: Iterable[Rule], is_ours: Callable[[Rule], bool]) -> list[str]:
+def settle_rules(
+    netlink: Netlink,
+    wanted: Iterable[Rule],
+    is_ours: Callable[[Rule], bool],
+    family: Family = Family.IPV4,
+) -> list[str]:
     """Make the rules for which `is_ours` holds be those wanted, each once; returns the changes in words."""
     wanted = list(dict.fromkeys(wanted))
-    listed = listing(netlink)
+    listed = listing(netlink, family)
     present = [entry.rule for entry in listed if entry.whole]
     missing = [rule for rule in wanted if rule not in present]
     netlink.run([add_missing_rule(rule) for rule in missing])
@@ -31,10 +37,10 @@ def settle_rules(netlink: Netlink, wanted: Iterable[Rule], is_ours: Callable[[Ru
     return [f"added rule {rule}" for rule in missing] + _remove(netlink, stale, listed)
 
 
-def remove_rules(netlink: Netlink, stale: Iterable[Rule]) -> list[str]:
+def remove_rules(netlink: Netlink, stale: Iterable[Rule], family: Family = Family.IPV4) -> list[str]:
     """Remove these rules, once each for each time they are given; what is not there is fine."""
     stale = list(stale)
-    return _remove(netlink, stale, listing(netlink)) if stale else []
+    return _remove(netlink, stale, listing(netlink, family)) if stale else []
 
 
 def _remove(netlink: Netlink, stale: Iterable[Rule], listed: list[Listed]) -> list[str]:

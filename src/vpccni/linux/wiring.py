@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
-from vpccni.ipam.values import MAIN_TABLE
+from vpccni.ipam.values import MAIN_TABLE, Address, single
 from vpccni.linux.addresses import Neighbour
 from vpccni.linux.errors import KernelError
-from vpccni.linux.routes import Route, Scope
+from vpccni.linux.family import Family
+from vpccni.linux.routes import Route, link_scope
 from vpccni.linux.rules import Rule
 
 TO_POD, FROM_POD = 512, 1536
 """Priorities of the rules to and from a pod (spec 5.1)."""
 GATEWAY = IPv4Address("169.254.1.1")
 """What a pod takes for its router: the host's end of its veth pair (spec 4.5). Each further interface has the next."""
+GATEWAY6 = IPv6Address("fe80::1")
+"""The same of IPv6."""
 FROM_INTERFACE = 1
 """Priority of the rule inside a pod that sends what an interface's address sends by that interface (spec 4.5)."""
 
@@ -45,7 +48,7 @@ class PodWiring:
     host_veth: str
     interface: str
     """The pod's end: CNI_IFNAME."""
-    address: IPv4Address
+    address: Address
     table: int
     """The routing table of the address's ENI; 254 for the primary's."""
     mtu: int = 9001
@@ -53,9 +56,14 @@ class PodWiring:
     """Which of the pod's interfaces: all but the first have a table of that number inside the pod."""
 
     @property
-    def gateway(self) -> IPv4Address:
+    def family(self) -> Family:
+        """The address's."""
+        return Family.of(self.address)
+
+    @property
+    def gateway(self) -> Address:
         """The interface's router."""
-        return GATEWAY + self.number
+        return (GATEWAY if self.family is Family.IPV4 else GATEWAY6) + self.number
 
     @property
     def inner_table(self) -> int:
@@ -80,7 +88,7 @@ class WiringError(KernelError):
 def inner_routes(wiring: PodWiring, index: int) -> tuple[Route, Route]:
     """The pod's two routes: to the gateway, and by it to everything (spec 4.5)."""
     return (
-        Route(IPv4Network(wiring.gateway), wiring.inner_table, index, scope=Scope.LINK),
+        Route(single(wiring.gateway), wiring.inner_table, index, scope=link_scope(wiring.family)),
         Route(None, wiring.inner_table, index, gateway=wiring.gateway),
     )
 
@@ -89,15 +97,23 @@ def inner_rules(wiring: PodWiring) -> tuple[Rule, ...]:
     """What the first interface does not need: its routes are the main table's."""
     if not wiring.number:
         return ()
-    return (Rule(FROM_INTERFACE, wiring.inner_table, source=IPv4Network(wiring.address)),)
+    return (Rule(FROM_INTERFACE, wiring.inner_table, source=single(wiring.address)),)
 
 
 def inner_neighbour(wiring: PodWiring, index: int, host_mac: str) -> Neighbour:
-    """The pod's gateway is the host's end, for good: nobody has to answer for 169.254.1.1."""
+    """The pod's gateway is the host's end, for good: nobody has to answer for 169.254.1.1 (or fe80::1)."""
     return Neighbour(index, wiring.gateway, host_mac)
 
 
-def pod_of(rule: Rule) -> IPv4Address | None:
+def outer_neighbour(wiring: PodWiring, index: int, pod_mac: str) -> tuple[Neighbour, ...]:
+    """Of IPv6 the host knows the pod for good, too.
+
+    To ask for it the host's end would need a link-local address, which it may use a second after it is up.
+    """
+    return (Neighbour(index, wiring.address, pod_mac),) if wiring.family is Family.IPV6 else ()
+
+
+def pod_of(rule: Rule) -> Address | None:
     """Whose rule it is, if it has the shape of a pod's."""
     if rule.mark is not None:
         return None
@@ -107,4 +123,5 @@ def pod_of(rule: Rule) -> IPv4Address | None:
         subject = rule.source
     else:
         return None
-    return subject.network_address if subject is not None and subject.prefixlen == 32 else None
+    alone = subject is not None and subject.prefixlen == subject.max_prefixlen
+    return subject.network_address if subject is not None and alone else None

@@ -119,6 +119,8 @@ from vpclab.lab.state import LabError, labs, running
     type=click.Path(exists=True, file_okay=False, resolve_path=True),
     help="Where its programs are; what make kubernetes built, if not given.",
 )
+@click.option("--ipv6", is_flag=True, help="Pods of IPv6, in a VPC that has both: an IPv6 cluster.")
+@click.option("--dual-stack", is_flag=True, help="A VPC that has IPv6 as well; pods stay of IPv4.")
 @plain_errors
 def up(*, delays: str, template: IO[str] | None, **asked: Any) -> None:
     """Bring a lab up: a VPC, a bastion, nodes with the agent."""

@@ -9,7 +9,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlencode
 
@@ -103,16 +103,22 @@ def _eni(item: ET.Element) -> Eni:
         device_index=int(index) if index else None,
         primary=primary,
         secondary=tuple(address for address in addresses if address != primary),
-        prefixes=tuple(map(IPv4Network, texts("ipv4PrefixSet/item/ipv4Prefix"))),
+        prefixes=tuple(
+            map(
+                ip_network, [*texts("ipv4PrefixSet/item/ipv4Prefix"), *texts("ipv6PrefixSet/item/ipv6Prefix")]
+            )
+        ),
     )
 
 
 def _node(state: LabState, machine: Mapping[str, Any], sandboxes: Mapping[str, Any]) -> NodeEvidence:
     name = machine["name"]
-    parts = [part.strip() for part in _inside(state, name, "sh", "-c", _SCRIPT).split(_SECTION)]
+    env = machine["agent"]["env"]
+    script = _SCRIPT.replace(" -4 ", " -6 ") if env.get("ENABLE_IPv6") == "true" else _SCRIPT
+    parts = [part.strip() for part in _inside(state, name, "sh", "-c", script).split(_SECTION)]
     rules, routes, nft, links, namespaces, notes, checkpoint, journal, metrics = parts
     pods = tuple(
-        Pod(one["name"], one["containerId"], IPv4Address(one["ip"]), one["hostVeth"])
+        Pod(one["name"], one["containerId"], ip_address(one["ip"]), one["hostVeth"])
         for one in sandboxes[name]
     )
     return NodeEvidence(
@@ -130,7 +136,7 @@ def _node(state: LabState, machine: Mapping[str, Any], sandboxes: Mapping[str, A
             namespaces=int(namespaces),
         ),
         _books(checkpoint, journal, int(notes), metrics),
-        compact=machine["agent"]["env"].get("VPC_CNI_RULES") == "compact",
+        compact=env.get("VPC_CNI_RULES") == "compact",
         agent_down=not machine["agent"]["wanted"],
     )
 
@@ -149,7 +155,9 @@ def _pod_routes(listing: str, table: str) -> tuple[tuple[str, str], ...]:
     return tuple(
         (route["dst"], route["dev"])
         for route in json.loads(listing)
-        if route.get("table", MAIN) == table and _VETH.match(route.get("dev", ""))
+        if route.get("table", MAIN) == table
+        and _VETH.match(route.get("dev", ""))
+        and not route["dst"].startswith("fe80:")  # the kernel's own, of each device
     )
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
+
+from vpccni.ipam.values import Address, Network
 
 OURS = "aws-K8S-"
 """How the description of an agent's ENI begins (spec 6.10)."""
@@ -45,9 +47,10 @@ class Eni:
     device_index: int | None
     primary: IPv4Address
     secondary: tuple[IPv4Address, ...] = ()
-    prefixes: tuple[IPv4Network, ...] = ()
+    prefixes: tuple[Network, ...] = ()
+    """Of either family."""
 
-    def holds(self, address: IPv4Address) -> bool:
+    def holds(self, address: Address) -> bool:
         """Whether pods may have the address from it."""
         return address in self.secondary or any(address in prefix for prefix in self.prefixes)
 
@@ -63,13 +66,13 @@ class Pod:
 
     name: str
     container_id: str
-    address: IPv4Address
+    address: Address
     host_veth: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One policy rule of IPv4."""
+    """One policy rule of the pods' family."""
 
     priority: int
     source: str
@@ -103,7 +106,7 @@ class Kernel:
 class Books:
     """What an agent has written down and says of itself."""
 
-    allocations: tuple[tuple[str, IPv4Address], ...] = ()
+    allocations: tuple[tuple[str, Address], ...] = ()
     """Container id and address of each entry of the checkpoint, the journal included."""
     notes: int = 0
     """Deletions that the plugin has left for the agent to work off."""
@@ -174,7 +177,7 @@ def _node(node: NodeEvidence, enis: Sequence[Eni]) -> Iterator[Finding]:
 def _kernel(node: NodeEvidence, held: Sequence[Eni]) -> Iterator[str]:
     kernel, pods = node.kernel, node.pods
     yield from _differ("its links and EC2's ENIs by MAC", kernel.macs, (eni.mac for eni in held))
-    homes: dict[IPv4Address, Eni] = {}
+    homes: dict[Address, Eni] = {}
     for pod in pods:
         home = next((eni for eni in held if eni.holds(pod.address)), None)
         if home is None:

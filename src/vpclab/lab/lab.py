@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class Lab:
         self._follower: asyncio.Task[None] | None = None
         self.pods = LabPods(lambda: self.nodes)
         self.eks = self.cloud.kept(Eks)
-        configured, always = split_environment(settings.env)
+        configured, always = split_environment(settings.agent_env)
         machines = directory / "machines"
         self.cluster = cluster_for(settings, self.eks, self.fabric, machines, configured, always)
         kind = self.cluster or BareKind(self.region.name, configured, self.pods, always=always)
@@ -202,7 +202,7 @@ class Lab:
 
     def _instance_of(self, client: str) -> str | None:
         """Whose a private or public address is."""
-        eni = self.region.eni_at(IPv4Address(client))
+        eni = self.region.eni_at(ip_address(client))
         return None if eni is None or eni.attachment is None else eni.attachment.instance_id
 
     # --- what one asks of it ----------------------------------------------------------------------------------
@@ -344,7 +344,7 @@ class Lab:
     def behind(self, name: str, what: str, eni: str | None, addresses: Sequence[str], count: int) -> str:
         """Change a node's ENIs behind its agent's back. Raises LabError."""
         node = self.node(name)
-        in_use = {IPv4Address(record.address) for record in node.pods.values()}
+        in_use = {IPv4Address(r.address) for r in node.pods.values() if ":" not in r.address}
         self.region.advance(time.time())
         try:
             return behind(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from vpclab.fabric import syscalls
 
 ECHO, REPLY = 8, 0
+ECHO6, REPLY6 = 128, 129
 _HEADER = struct.Struct("!BBHHH")
 IN_FLIGHT = 256
 """Echoes that wait for their answer at once: more would overflow the sockets' buffers."""
@@ -30,6 +31,11 @@ class Pinger:
     netns: int
     address: str
 
+    @property
+    def of_ipv6(self) -> bool:
+        """Whether its address is."""
+        return ":" in self.address
+
 
 def ping_pairs(pairs: Sequence[tuple[Pinger, Pinger]], seconds: float) -> dict[tuple[str, str], float | None]:
     """Let the first of each pair ping the second; the answers' seconds, None where none came. Blocking.
@@ -41,7 +47,7 @@ def ping_pairs(pairs: Sequence[tuple[Pinger, Pinger]], seconds: float) -> dict[t
     Raises:
         OSError: a namespace is gone.
     """
-    with _sockets({a.name: a.netns for a, _ in pairs}) as sockets:
+    with _sockets({a.name: a for a, _ in pairs}) as sockets:
         return _Round(sockets, pairs, seconds).run()
 
 
@@ -89,8 +95,10 @@ class _Round:
         source, target = self._pairs[number]
         self._tries[number] = self._tries.get(number, 0) + 1
         body = self._token + number.to_bytes(4)
-        packet = _HEADER.pack(ECHO, 0, 0, self._ident, number & 0xFFFF) + body
-        packet = packet[:2] + struct.pack("!H", _checksum(packet)) + packet[4:]
+        kind = ECHO6 if target.of_ipv6 else ECHO
+        packet = _HEADER.pack(kind, 0, 0, self._ident, number & 0xFFFF) + body
+        if not target.of_ipv6:  # of ICMPv6 the kernel adds it: it is over the addresses, too
+            packet = packet[:2] + struct.pack("!H", _checksum(packet)) + packet[4:]
         try:
             self._sockets[source.name].sendto(packet, (target.address, 0))
         except OSError:
@@ -99,11 +107,14 @@ class _Round:
     def _hear(self, pinger: str) -> None:
         while True:
             try:
-                packet, (sender, _) = self._sockets[pinger].recvfrom(2048)
+                packet, (sender, *_) = self._sockets[pinger].recvfrom(2048)
             except BlockingIOError:
                 return
-            icmp = packet[(packet[0] & 15) * 4 :]
-            if len(icmp) < _HEADER.size + 12 or icmp[0] != REPLY or icmp[8:16] != self._token:
+            # a raw socket of IPv6 is not given the header
+            of_ipv6 = self._sockets[pinger].family == socket.AF_INET6
+            icmp = packet if of_ipv6 else packet[(packet[0] & 15) * 4 :]
+            reply = REPLY6 if of_ipv6 else REPLY
+            if len(icmp) < _HEADER.size + 12 or icmp[0] != reply or icmp[8:16] != self._token:
                 continue
             number = int.from_bytes(icmp[16:20])
             if number not in self._sent:
@@ -123,15 +134,20 @@ class _Round:
 
 
 @contextmanager
-def _sockets(namespaces: Mapping[str, int]) -> Iterator[dict[str, socket.socket]]:
+def _sockets(pingers: Mapping[str, Pinger]) -> Iterator[dict[str, socket.socket]]:
     made: dict[str, socket.socket] = {}
     problem: list[OSError] = []
 
     def make() -> None:
         try:
-            for name, netns in namespaces.items():
-                syscalls.setns(netns, syscalls.CLONE_NEWNET)
-                made[name] = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+            for name, pinger in pingers.items():
+                syscalls.setns(pinger.netns, syscalls.CLONE_NEWNET)
+                kind = (
+                    (socket.AF_INET6, socket.IPPROTO_ICMPV6)
+                    if pinger.of_ipv6
+                    else (socket.AF_INET, socket.IPPROTO_ICMP)
+                )
+                made[name] = socket.socket(kind[0], socket.SOCK_RAW, kind[1])
                 made[name].setblocking(False)
         except OSError as error:
             problem.append(error)

@@ -14,6 +14,12 @@ STUDY, PATHS = TOPOLOGIES = ("study", "paths")
 
 REGION = "ap-northeast-2"
 """Where a lab is."""
+IPV6_CLUSTER: Mapping[str, str] = {
+    "ENABLE_IPv4": "false",
+    "ENABLE_IPv6": "true",
+    "ENABLE_PREFIX_DELEGATION": "true",
+}
+"""What the add-on of an IPv6 cluster has (EKS user guide, IPv6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,16 @@ class LabSettings:
     """Of the template, beside those that the settings above give to the study's."""
     private_nodes: int = 0
     """Nodes in private subnets, behind the NAT gateway, beside the others: with the topology of every path only."""
+
+    dual_stack: bool = False
+    """Whether the VPC has IPv6 beside IPv4."""
+    ipv6: bool = False
+    """Whether pods are of IPv6: an IPv6 cluster, in a VPC that has both."""
+
+    @property
+    def agent_env(self) -> Mapping[str, str]:
+        """The agents' environment, what an IPv6 cluster's agents need included."""
+        return {**IPV6_CLUSTER, **self.env} if self.ipv6 else self.env
 
     def to_json(self) -> str:
         """For the daemon's command line."""

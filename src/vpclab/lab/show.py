@@ -32,11 +32,15 @@ def pods_text(pods: Sequence[dict[str, Any]]) -> str:
 def status_text(status: dict[str, Any]) -> str:
     """The whole lab."""
     machines = status["machines"]
+    ipv6 = any(subnet["ipv6Cidr"] for subnet in status["subnets"])
     parts = [
         f"lab {status['name']}: {status['region']}, VPC {status['vpc']}, AWS's API at {status['api']}",
         table(
-            ("SUBNET", "ZONE", "CIDR", "FREE"),
-            [(s["id"], s["zone"], s["cidr"], s["free"]) for s in status["subnets"]],
+            ("SUBNET", "ZONE", "CIDR", "FREE", *(["IPV6"] if ipv6 else [])),
+            [
+                (s["id"], s["zone"], s["cidr"], s["free"], *([s["ipv6Cidr"]] if ipv6 else []))
+                for s in status["subnets"]
+            ],
         ),
         table(
             ("MACHINE", "INSTANCE", "STATE", "TYPE", "ZONE", "PRIVATE IP", "PUBLIC IP", "AGENT", "PODS"),
@@ -64,7 +68,7 @@ def status_text(status: dict[str, Any]) -> str:
                     e["device"],
                     e["status"],
                     e["primary"],
-                    " ".join([*e["secondary"], *e["prefixes"]]) or None,
+                    " ".join([*e["secondary"], *e["prefixes"], *e["ipv6"], *e["ipv6Prefixes"]]) or None,
                 )
                 for m in machines
                 for e in m["enis"]

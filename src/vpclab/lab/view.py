@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any
 
 from vpclab.aws import Call, CallLog
@@ -15,8 +15,8 @@ from vpclab.region.values import NetworkInterface
 
 def pod_view(region: Region, node: Node, record: PodRecord) -> dict[str, Any]:
     """A pod as a person is told of it; its ENI is the one that EC2 says holds the address."""
-    address = IPv4Address(record.address)
-    holders = [e for e in region.enis_of(node.instance_id) if any(address in n for n in e.networks)]
+    address = ip_address(record.address)
+    holders = [eni for eni in region.enis_of(node.instance_id) if eni.holds(address)]
     return {
         "namespace": record.sandbox.namespace,
         "name": record.sandbox.name,
@@ -41,12 +41,13 @@ def lab_view(
     return {
         "name": name,
         "region": region.name,
-        "vpc": ", ".join(str(cidr) for vpc in region.vpcs.values() for cidr in vpc.cidrs),
+        "vpc": ", ".join(str(cidr) for vpc in region.vpcs.values() for cidr in vpc.all_cidrs),
         "subnets": [
             {
                 "id": subnet.id,
                 "zone": subnet.zone,
                 "cidr": str(subnet.cidr),
+                "ipv6Cidr": str(subnet.ipv6_cidr) if subnet.ipv6_cidr else None,
                 "free": region.free_addresses(subnet.id),
             }
             for subnet in region.subnets.values()
@@ -125,6 +126,8 @@ def _eni_view(eni: NetworkInterface) -> dict[str, Any]:
         "primary": str(eni.primary),
         "secondary": [str(address) for address in eni.secondary],
         "prefixes": [str(prefix) for prefix in eni.prefixes],
+        "ipv6": [str(address) for address in eni.ipv6],
+        "ipv6Prefixes": [str(prefix) for prefix in eni.ipv6_prefixes],
     }
 
 

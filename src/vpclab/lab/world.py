@@ -13,7 +13,7 @@ from vpclab.lab.delays import NO_DELAYS, REAL_DELAYS, REAL_LATENCY
 from vpclab.lab.deployment import deploy, study_of
 from vpclab.lab.layout import add_networks, fill, welcome_neighbours
 from vpclab.lab.settings import PATHS, LabSettings
-from vpclab.region import InstanceState, Region, Study
+from vpclab.region import InstanceState, Region, Study, dual_stack
 from vpclab.region.paths import Paths, Plain, launch_plain, launch_private_node, paths_around
 
 
@@ -57,6 +57,8 @@ def _around(cloud: Cloud, study: Study, settings: LabSettings) -> World:
         paths = paths_around(region, study)
         welcome_neighbours(region, paths)
     add_networks(region, study, settings)
+    if settings.ipv6 or settings.dual_stack:
+        study = dual_stack(region, study)
     used = [one.subnet_id for one in region.instances.values() if one.state is InstanceState.RUNNING]
     if paths is not None:
         nodes = range(settings.private_nodes)

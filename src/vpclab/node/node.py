@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
+import sys
 import uuid
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vpccni.agent.settings import TRUE_WORDS
 from vpclab.fabric import Place
 from vpclab.node.agent_process import AgentProcess
 from vpclab.node.boot import install_image
@@ -28,6 +30,9 @@ PATIENCE = 60.0
 PAUSE_FIRST, PAUSE_MOST = 0.1, 2.0
 """Seconds between two tries: doubled each time, from the first to the most."""
 READY_SECONDS = 60.0
+PREPARED_FOR = ("ENABLE_IPv6", "ENABLE_V6_EGRESS")
+"""Switches for which a node needs the init container's step; the image has the rest of it."""
+INIT = "from vpccni.agent.init import main; main()"
 READYZ = "127.0.0.1", 61679
 """Where the agent answers whether it can serve."""
 LOOK_EVERY = 0.02
@@ -88,6 +93,9 @@ class Node(Machine):
     async def start(self) -> None:
         """The image's files, and the agent."""
         await install_image(self.place)
+        if TRUE_WORDS & {self.agent.env.get(name, "") for name in PREPARED_FOR}:
+            env = {**self.agent.env}
+            await self.place.run((sys.executable, "-c", INIT), env=env)
         self.agent.start()
 
     async def stop(self) -> None:

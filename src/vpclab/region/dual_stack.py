@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv6Network
 
+from vpclab.region.ipv6_claims import Wanted6
 from vpclab.region.region import Region
 from vpclab.region.security_groups import ALL_IPV6
 from vpclab.region.study import ANYWHERE, Study
@@ -18,13 +19,16 @@ ANYWHERE6 = IPv6Network("::/0")
 
 
 def dual_stack(region: Region, study: Study) -> Study:
-    """Add it to a study without instances; the study as it is then."""
+    """Add it to a study whose machines have not booted yet, which get an address each; the study as it is then."""
     vpc = region.associate_vpc_ipv6(study.vpc.id)
     blocks = list(vpc.ipv6_cidrs[-1].subnets(new_prefix=64))
     # The number that a subnet has in IPv4 (192.168.N.0) is its number here: 2001:db8:0:1NN::/64.
     for subnet in (*study.public, *study.private):
         region.associate_subnet_ipv6(subnet.id, blocks[subnet.cidr.network_address.packed[2]])
         region.modify_subnet(subnet.id, ipv6_on_creation=True)
+        for eni in region.enis_in(subnet.id):
+            if eni.interface_type == "interface":
+                region.assign_ipv6_addresses(eni.id, Wanted6(count=1))
     gateway = region.create_egress_only_gateway(vpc.id, tags={"Name": "egress-only"})
     tables = {region.route_table_of(subnet.id).id for subnet in study.private}
     for table in sorted(tables):
@@ -42,7 +46,7 @@ def _let_in(region: Region, group_id: str) -> None:
     """The group's rules that let anybody of IPv4 in, for IPv6; and everything out."""
     group = region.security_group(group_id)
     twins = [
-        replace(rule, protocol="icmpv6" if rule.protocol == "icmp" else rule.protocol, cidr=ANYWHERE6)
+        replace(rule, id="", protocol="icmpv6" if rule.protocol == "icmp" else rule.protocol, cidr=ANYWHERE6)
         for rule in group.ingress
         if rule.cidr == ANYWHERE
     ]

@@ -40,7 +40,6 @@ class Ipv6:
         self._routes = routes
         self._interfaces = interfaces
         self._capacity = capacity
-        self._given = 0
 
     def associate_vpc(self, vpc_id: str) -> Vpc:
         """A /56 of Amazon's for a VPC. Its security groups that let all out let IPv6 out too (VPC user guide).
@@ -53,10 +52,9 @@ class Ipv6:
                 "CidrLimitExceeded",
                 f"This network '{vpc_id}' has met its maximum number of allowed CIDRs: {MOST_BLOCKS}",
             )
-        self._given += 1
-        block = IPv6Network(
-            (int(AMAZON_POOL.network_address) + (self._given << 128 - VPC_LENGTH), VPC_LENGTH)
-        )
+        self._tables.ipv6_blocks_given += 1
+        given = self._tables.ipv6_blocks_given
+        block = IPv6Network((int(AMAZON_POOL.network_address) + (given << 128 - VPC_LENGTH), VPC_LENGTH))
         made = self._tables.put_vpc(replace(vpc, ipv6_cidrs=(*vpc.ipv6_cidrs, block)))
         for group in tuple(self._tables.groups.values()):
             if group.vpc_id == vpc_id and group.egress == (ALL_TRAFFIC,):

@@ -302,13 +302,16 @@ class Region:
         """The ENI that an address of a subnet is on, by itself or within a prefix."""
         return self._tables.holder(subnet_id, address)
 
-    def eni_at(self, address: IPv4Address) -> NetworkInterface | None:
+    def eni_at(self, address: IPv4Address | IPv6Address) -> NetworkInterface | None:
         """The ENI that has this address, public or private, by itself or within a prefix."""
-        eni = self.enis.get(self._tables.enis_by_public_ip.get(address, ""))
-        if eni is not None:
-            return eni
+        if isinstance(address, IPv4Address):
+            eni = self.enis.get(self._tables.enis_by_public_ip.get(address, ""))
+            if eni is not None:
+                return eni
         of_subnets = (
-            self._tables.holder(one.id, address) for one in self.subnets.values() if address in one.cidr
+            self._tables.holder(one.id, address)
+            for one in self.subnets.values()
+            if address in one.cidr or (one.ipv6_cidr is not None and address in one.ipv6_cidr)
         )
         return next((found for found in of_subnets if found is not None), None)
 

@@ -91,6 +91,8 @@ class Tables:
         self.changes: dict[Change, None] = {}
         self._made = 0
         self._rules_made = 0
+        self.ipv6_blocks_given = 0
+        """To VPCs, ever: none gets what another had."""
 
     def new_id(self, prefix: str) -> str:
         """A fresh id, with its place in the creation order."""

@@ -158,6 +158,12 @@ class NetworkInterface:
         """The same of IPv6."""
         return (*(IPv6Network((int(address), 128)) for address in self.ipv6), *self.ipv6_prefixes)
 
+    def holds(self, address: IPv4Address | IPv6Address) -> bool:
+        """Whether it is one of its addresses, or of a prefix's."""
+        if isinstance(address, IPv4Address):
+            return any(address in network for network in self.networks)
+        return any(address in network for network in self.ipv6_networks)
+
 
 class InstanceState(enum.Enum):
     """`State.Name` of DescribeInstances."""

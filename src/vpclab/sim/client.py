@@ -144,8 +144,9 @@ class NodeEc2:
 
     def unassign(self, eni: EniId, blocks: Sequence[Block]) -> Work[None]:
         """Give blocks back, addresses and prefixes in a call each."""
-        addresses = tuple(b.network.network_address for b in blocks if b.kind is BlockKind.SECONDARY_IP)
-        prefixes = tuple(b.network for b in blocks if b.kind is BlockKind.PREFIX)
+        networks = [b.network for b in blocks if isinstance(b.network, IPv4Network)]
+        addresses = tuple(n.network_address for n in networks if n.prefixlen == n.max_prefixlen)
+        prefixes = tuple(n for n in networks if n.prefixlen != n.max_prefixlen)
         if addresses:
             yield from self._unassign(eni, addresses, ())
         if prefixes:

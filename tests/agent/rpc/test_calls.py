@@ -16,7 +16,7 @@ from vpccni.agent.rpc.rpc_pb2 import AddNetworkReply, IPAllocationMetadata
 from vpccni.ipam.checkpoint import Given, JournalEntry, TakenBack
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.targets import WarmTargets
-from vpccni.ipam.values import Assignment, EniId, Pod, SandboxKey
+from vpccni.ipam.values import Address, Assignment, EniId, Pod, SandboxKey
 
 
 def test_an_add_assigns_and_writes_down_and_wires_nothing(tmp_path: Path) -> None:
@@ -279,12 +279,12 @@ class Pods:
         self.annotations: dict[str, str] = {}
         self.refuses = False
 
-    async def given(self, pod: Pod, address: IPv4Address) -> None:
+    async def given(self, pod: Pod, address: Address) -> None:
         if self.refuses:
             raise AnnotationError("pods is forbidden")
         self.annotations[pod.name] = str(address)
 
-    async def taken_back(self, pod: Pod, address: IPv4Address) -> None:
+    async def taken_back(self, pod: Pod, address: Address) -> None:
         if self.annotations.get(pod.name) != str(address):
             raise AnnotationError(f"released IP {address} does not match existing annotation")
         self.annotations[pod.name] = ""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from vpclab.fabric import Place
 from vpclab.fabric.paths import PathsWorld, paths_world
-from vpclab.fabric.witness import PORT, ask, capture
+from vpclab.fabric.witness import PORT, Address, ask, capture
 
 SHORT = 0.4
 """Seconds after which no answer is silence."""
@@ -20,9 +19,9 @@ async def seen(
     sender: Place,
     receiver: Place,
     protocol: str,
-    address: IPv4Address,
+    address: Address,
     *,
-    source: IPv4Address | None = None,
+    source: Address | None = None,
     port: int = PORT,
     wait: float = 3.0,
 ) -> str:
@@ -38,7 +37,7 @@ async def seen(
     return next(iter(came)) if answered and len(came) == 1 else ""
 
 
-async def silent(sender: Place, address: IPv4Address, *, source: IPv4Address | None = None) -> bool:
+async def silent(sender: Place, address: Address, *, source: Address | None = None) -> bool:
     """Whether neither TCP, UDP nor ICMP is answered."""
     own = ("-I", str(source)) if source else ()
     *answers, ping = await asyncio.gather(

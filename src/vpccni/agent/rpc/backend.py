@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
 from vpccni.agent.branch_pods import Trunked
 from vpccni.agent.cni_call import CniCall
 from vpccni.agent.settings import Settings
 from vpccni.aws.imds import NodeFacts
-from vpccni.ipam.values import Assignment, Eni, Pod
+from vpccni.ipam.values import Address, Assignment, Eni, Pod
 
 
 class Backend(Protocol):
@@ -40,10 +40,10 @@ class AnnotationError(Exception):
 class Annotator(Protocol):
     """Keeps `vpc.amazonaws.com/pod-ips` of a pod (ANNOTATE_POD_IP, spec 3.3, 7.4)."""
 
-    async def given(self, pod: Pod, address: IPv4Address) -> None:
+    async def given(self, pod: Pod, address: Address) -> None:
         """Write the address. Raises AnnotationError."""
 
-    async def taken_back(self, pod: Pod, address: IPv4Address) -> None:
+    async def taken_back(self, pod: Pod, address: Address) -> None:
         """Empty it if it names this address. A pod that is gone is fine. Raises AnnotationError."""
 
 
@@ -59,12 +59,18 @@ class NodeConfig:
     external_snat: bool = False
     network_policy_mode: str = ""
     """Empty: the plugin asks the network-policy agent nothing."""
+    node_ipv6: IPv6Address | None = None
+    vpc_ipv6_cidrs: tuple[IPv6Network, ...] = ()
+    ipv6: bool = False
+    """Whether the pods are of IPv6: then nothing of IPv4 is told (spec 3.3)."""
     client_version: str = ""
     """The plugin's version that is served; empty: any."""
 
     @property
     def direct_cidrs(self) -> tuple[str, ...]:
         """Where pods go without SNAT: the VPC, then what is excluded from SNAT while the node does it (spec 3.3)."""
+        if self.ipv6:
+            return ()
         excluded = () if self.external_snat else self.exclude_snat_cidrs
         return tuple(str(cidr) for cidr in (*self.vpc_cidrs, *excluded))
 
@@ -79,6 +85,9 @@ def node_config(settings: Settings, facts: NodeFacts) -> NodeConfig:
         vpc_cidrs=facts.vpc_cidrs,
         exclude_snat_cidrs=settings.exclude_snat_cidrs,
         external_snat=settings.external_snat,
+        node_ipv6=facts.primary_ipv6,
+        vpc_ipv6_cidrs=facts.vpc_ipv6_cidrs,
+        ipv6=settings.ipv6,
         network_policy_mode=mode.value if mode is not None else "",
         client_version=settings.client_version,
     )

@@ -92,7 +92,8 @@ class ConfigServer(ConfigServerBackendBase):
         await stream.send_message(
             NetworkPolicyAgentConfigReply(
                 NetworkPolicyMode=node.network_policy_mode,
-                NodeIPv4=str(node.node_address),
+                NodeIPv4="" if node.ipv6 else str(node.node_address),
+                NodeIPv6=str(node.node_ipv6 or "") if node.ipv6 else "",
                 InstanceID=node.instance_id,
                 Region=node.region,
             )
@@ -143,8 +144,9 @@ async def _add(served: Served, request: AddNetworkRequest) -> AddNetworkReply:
     return AddNetworkReply(
         Success=await _annotated(served, assigned[0][0]),
         IPAllocationMetadata=[_metadata(assignment, eni) for assignment, eni in assigned],
-        UseExternalSNAT=served.node.external_snat,
+        UseExternalSNAT=served.node.external_snat and not served.node.ipv6,
         VPCv4CIDRs=served.node.direct_cidrs,
+        VPCv6CIDRs=map(str, served.node.vpc_ipv6_cidrs) if served.node.ipv6 else (),
         NetworkPolicyMode=served.node.network_policy_mode,
     )
 
@@ -240,8 +242,11 @@ def _problem(call: CniCall) -> str:
 
 
 def _metadata(assignment: Assignment, eni: Eni | None) -> IPAllocationMetadata:
+    address = str(assignment.address)
+    of_ipv6 = assignment.address.version == 6
     return IPAllocationMetadata(
-        IPv4Addr=str(assignment.address),
+        IPv4Addr="" if of_ipv6 else address,
+        IPv6Addr=address if of_ipv6 else "",
         DeviceNumber=eni.device_index if eni is not None else 0,
         # of an ENI that is gone the table is gone too
         RouteTableId=eni.route_table if eni is not None else MAIN_TABLE,
@@ -250,6 +255,6 @@ def _metadata(assignment: Assignment, eni: Eni | None) -> IPAllocationMetadata:
 
 def _spoken(reply: AddNetworkReply | DelNetworkReply) -> str:
     return ", ".join(
-        f"IPv4Addr: {entry.IPv4Addr}, DeviceNumber: {entry.DeviceNumber}, RouteTableId: {entry.RouteTableId}"
+        f"IPv4Addr: {entry.IPv4Addr}, IPv6Addr: {entry.IPv6Addr}, DeviceNumber: {entry.DeviceNumber}, RouteTableId: {entry.RouteTableId}"
         for entry in reply.IPAllocationMetadata
     )

@@ -39,7 +39,7 @@ def enis_by_imds(imds: ImdsPort) -> tuple[NodeEni, ...] | Unknown:
             subnet=entry.eni.subnet_id,
             subnet_cidr=entry.eni.subnet_cidr,
             primary_address=entry.eni.primary_address,
-            networks=tuple(block.network for block in entry.blocks),
+            networks=tuple(b.network for b in entry.blocks if isinstance(b.network, IPv4Network)),
             is_primary=entry.eni.is_primary,
         )
         for entry in found

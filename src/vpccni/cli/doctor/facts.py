@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TypeVar
 
@@ -175,6 +175,10 @@ class Facts:
     """Why the metadata service does not serve; None: it does."""
     hop_limit: int | Unknown
     permissions: tuple[Permission, ...] | Unknown
+    forwarding6: bool | None = None
+    """Of IPv6, where pods are of it."""
+    ways6: Mapping[IPv6Address, str] | Unknown = field(default_factory=dict)
+    """By which device packets to single IPv6 addresses go; of nodes whose pods are of IPv6."""
 
     @property
     def primary(self) -> str | None:
@@ -192,8 +196,12 @@ class Facts:
 
     @property
     def addresses(self) -> dict[IPv4Address, str]:
-        """Pods' addresses → namespace and name."""
-        return {each.address: str(each.pod) for each in known(self.assignments)}
+        """Pods' IPv4 addresses → namespace and name."""
+        return {
+            each.address: str(each.pod)
+            for each in known(self.assignments)
+            if isinstance(each.address, IPv4Address)
+        }
 
 
 def known(fact: T | Unknown) -> T:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
-from typing import Any
+from ipaddress import IPv4Address, ip_address
+from typing import Any, cast
 
 from vpccni.cli.kernel.values import Network
-from vpccni.ipam.values import MAIN_TABLE
+from vpccni.ipam.values import MAIN_TABLE, Address
 from vpccni.linux.layout import PODS_TABLE
 from vpccni.linux.names import HOST_VETH
+from vpccni.linux.routes import Route
+from vpccni.linux.rules import Rule
 from vpccni.linux.wiring import FROM_POD
 
 SINGLE = 32
@@ -21,9 +23,9 @@ HEADS = ("POD", "ADDRESS", "ENI", "VETH", "TABLE", "")
 class OnHost:
     """What the kernel has."""
 
-    routed: Mapping[IPv4Address, str]
+    routed: Mapping[Address, str]
     """By which host veth packets to an address go."""
-    tables: Mapping[IPv4Address, int]
+    tables: Mapping[Address, int]
     """The table that packets from an address follow, where that is not main."""
 
 
@@ -32,7 +34,7 @@ class Row:
     """One pod."""
 
     pod: str
-    address: IPv4Address
+    address: Address
     eni: str
     veth: str
     table: int
@@ -55,7 +57,7 @@ class Row:
         """What `as_json` gave."""
         return cls(
             row["pod"],
-            IPv4Address(row["address"]),
+            ip_address(row["address"]),
             row["eni"],
             row["veth"],
             row["table"],
@@ -65,7 +67,7 @@ class Row:
 
 def on_host(network: Network, sources: Mapping[IPv4Address, int]) -> OnHost:
     """Of the kernel's tables; `sources`: which address leaves by which table in the compact layout."""
-    routed = {
+    routed: dict[Address, str] = {
         route.destination.network_address: network.name_of(route.hops[0].index)
         for route in network.routes
         if route.table in (MAIN_TABLE, PODS_TABLE)
@@ -73,17 +75,34 @@ def on_host(network: Network, sources: Mapping[IPv4Address, int]) -> OnHost:
         and len(route.hops) == 1
         and HOST_VETH.fullmatch(network.name_of(route.hops[0].index))
     }
-    tables = dict(sources)
+    tables = {cast("Address", source): table for source, table in sources.items()}
     for rule in reversed(network.rules):  # the first of several counts
         if rule.priority == FROM_POD and rule.source is not None and rule.source.prefixlen == SINGLE:
             tables[rule.source.network_address] = rule.table
     return OnHost(routed, tables)
 
 
+def on_host6(found: Iterable[Route], rules: Iterable[Rule], names: Mapping[int, str]) -> OnHost:
+    """The same of IPv6; `names`: the devices' by their indexes. There is one layout only."""
+    routed = {
+        route.destination.network_address: names[route.index]
+        for route in found
+        if route.destination is not None
+        and route.destination.prefixlen == route.destination.max_prefixlen
+        and HOST_VETH.fullmatch(names.get(route.index, ""))
+    }
+    tables = {
+        rule.source.network_address: rule.table
+        for rule in rules
+        if rule.priority == FROM_POD and rule.source is not None
+    }
+    return OnHost(routed, tables)
+
+
 def rows(pods: Iterable[Mapping[str, Any]], tables: Mapping[str, int], host: OnHost) -> list[Row]:
     """By address. `tables`: each ENI's routing table."""
     found = [_row(pod, tables, host) for pod in pods]
-    return sorted(found, key=lambda row: row.address)
+    return sorted(found, key=lambda row: int(row.address))
 
 
 def to_text(found: Iterable[Row]) -> list[tuple[str, bool]]:
@@ -107,7 +126,7 @@ def to_text(found: Iterable[Row]) -> list[tuple[str, bool]]:
 
 
 def _row(pod: Mapping[str, Any], tables: Mapping[str, int], host: OnHost) -> Row:
-    address = IPv4Address(pod["address"])
+    address = ip_address(pod["address"])
     veth, wanted = host.routed.get(address, ""), tables.get(pod["eni"])
     table = host.tables.get(address, MAIN_TABLE)
     drift = [] if veth else ["no route leads to it by a pod's veth"]

@@ -43,6 +43,11 @@ class Asked:
 
 def read_scene(asked: Asked, settings: Settings) -> tuple[Scene, Question, tuple[str, ...]]:
     """What to judge, and what could not be read of it. Raises CliError, OSError."""
+    if settings.ipv6:
+        raise CliError(
+            "vpc-cni trace follows packets of IPv4, and this node's pods are of IPv6: nothing translates theirs; "
+            "see ip -6 route get, ip -6 rule, and vpc-cni pods"
+        )
     missed: list[str] = []
     try:
         pods = pods_on_node(settings.introspection_address, settings.checkpoint)

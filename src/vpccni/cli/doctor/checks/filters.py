@@ -47,7 +47,7 @@ def mixed_iptables(facts: Facts) -> Iterator[Finding]:
 def snat_rules(facts: Facts) -> Iterator[Finding]:
     """What makes pods' packets leave the VPC with the node's address is there."""
     filters, settings = known(facts.filters), facts.settings.settings
-    if settings.external_snat or not filters.saved:
+    if settings.external_snat or settings.ipv6 or not filters.saved:
         return
     fix = "see why the agent cannot write it (its log), or restart the agent"
     for saved in filters.saved:

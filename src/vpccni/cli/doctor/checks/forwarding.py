@@ -43,6 +43,10 @@ def forwarding(facts: Facts) -> Iterator[Finding]:
     routing = known(facts.routing)
     fix = "sysctl -w net.ipv4.ip_forward=1, and a file below /etc/sysctl.d that keeps it so"
     why = "every packet of a pod is forwarded by the node: nothing reaches or leaves a pod"
+    if facts.forwarding6 is False:
+        said = "net.ipv6.conf.all.forwarding is 0, and pods are of IPv6"
+        how = "run aws-node's init container with ENABLE_IPv6=true, which sets it; or sysctl -w net.ipv6.conf.all.forwarding=1"
+        yield Finding("ip-forward", Severity.BROKEN, said, why, how)
     if not routing.forwarding:
         yield Finding("ip-forward", Severity.BROKEN, "net.ipv4.ip_forward is 0", why, fix)
         return

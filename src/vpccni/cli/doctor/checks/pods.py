@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from vpccni.cli.doctor.facts import Facts, Routing, known
 from vpccni.cli.doctor.finding import Finding, Mend, RemoveLink, RemoveRoute, RemoveRule, Severity
@@ -37,7 +37,7 @@ def leftovers(facts: Facts) -> Iterator[Finding]:
     routing, assignments = known(facts.routing), known(facts.assignments)
     prefix = facts.settings.settings.veth_prefix
     strays = _stray_devices(routing, assignments, prefix)
-    live = {each.address for each in assignments}
+    live = {each.address for each in assignments if isinstance(each.address, IPv4Address)}
     in_use = {index for index, device in strays.items() if device.up and device.carrier}
     owners = {route.destination.network_address: route for route in _pod_routes(routing, prefix)}
     # pods with branch ENIs are never written down
@@ -86,6 +86,11 @@ def unconnected(facts: Facts) -> Iterator[Finding]:
     prefix = facts.settings.settings.veth_prefix
     for each in assignments:
         name = host_veth(prefix, each.pod, each.interface.index)
+        if isinstance(each.address, IPv6Address):
+            to6 = known(facts.ways6).get(each.address)
+            if to6 != name:
+                yield _unconnected(each, name, f"to {to6}" if to6 else "nowhere")
+            continue
         if _reaches(network, each.address, name) or _reaches(later, each.address, name):
             continue  # at one of the two looks: it came or went in between
         way = look_up(network, Flow(each.address))
@@ -94,13 +99,17 @@ def unconnected(facts: Facts) -> Iterator[Finding]:
             if way.refusal is not None or not way.hops
             else f"to {network.name_of(way.hops[0].index)}"
         )
-        yield Finding(
-            "unconnected-pods",
-            Severity.BROKEN,
-            f"packets to pod {each.pod} ({each.address}) go {to}, not to its device {name}",
-            "nobody reaches the pod, and no answer reaches it either",
-            "a running agent puts routes and rules back; if the device is gone restart the pod",
-        )
+        yield _unconnected(each, name, to)
+
+
+def _unconnected(pod: Assignment, name: str, to: str) -> Finding:
+    return Finding(
+        "unconnected-pods",
+        Severity.BROKEN,
+        f"packets to pod {pod.pod} ({pod.address}) go {to}, not to its device {name}",
+        "nobody reaches the pod, and no answer reaches it either",
+        "a running agent puts routes and rules back; if the device is gone restart the pod",
+    )
 
 
 def addresses(facts: Facts) -> Iterator[Finding]:
@@ -109,6 +118,8 @@ def addresses(facts: Facts) -> Iterator[Finding]:
     network = known(facts.routing).network
     seen: dict[IPv4Address, Assignment] = {}
     for each in assignments:
+        if not isinstance(each.address, IPv4Address):
+            continue  # whose prefix it is of is not looked at
         if all(each.address not in held for eni in enis for held in eni.networks):
             by = "EC2" if facts.enis_by_ec2 else "the metadata service, which may be late,"
             yield Finding(
@@ -165,7 +176,7 @@ def _gone(routing: Routing, prefix: str, alive: set[IPv4Address]) -> dict[IPv4Ad
     for rule in routing.network.rules:
         same = plain(rule)
         address = pod_of(same) if same is not None else None
-        if same is not None and address is not None and address not in alive and rule in later:
+        if same is not None and isinstance(address, IPv4Address) and address not in alive and rule in later:
             left = found.setdefault(address, _Gone())
             left.says.append(f"rule `{rule}`")
             left.mends.append(RemoveRule(same))

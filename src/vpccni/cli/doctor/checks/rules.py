@@ -30,7 +30,14 @@ def foreign_rules(facts: Facts) -> Iterator[Finding]:
     for rule in routing.network.rules:
         if rule.priority > FROM_POD or is_ours(rule):
             continue
-        caught = next((each for each in pods if _takes(routing.network, rule, each.address)), None)
+        caught = next(
+            (
+                p
+                for p in pods
+                if isinstance(p.address, IPv4Address) and _takes(routing.network, rule, p.address)
+            ),
+            None,
+        )
         where = "in front of" if rule.priority < TO_POD else "among"
         effect = (
             f"packets of pod {caught.pod} follow it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,15 @@ from vpccni.cli.kernel.values import Network
 from vpccni.cli.netfilter.read import Filters, read_filters
 from vpccni.cli.unknown import Unknown
 from vpccni.ipam.checkpoint import CheckpointError
-from vpccni.ipam.values import Assignment
+from vpccni.ipam.values import MAIN_TABLE, Assignment
+from vpccni.linux.family import Family
+from vpccni.linux.links import links
+from vpccni.linux.routes import routes
 from vpccni.linux.rtnl import Netlink
 
 SYS = Path("/proc/sys/net")
+
+SINGLE6 = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ def gather(where: Where, environ: Mapping[str, str]) -> Facts:
         imds=cloud.imds,
         hop_limit=cloud.hop_limit,
         permissions=cloud.permissions,
+        forwarding6=bool(read_number(SYS / "ipv6/conf/all/forwarding")) if values.ipv6 else None,
+        ways6=_ways6() if values.ipv6 else {},
     )
 
 
@@ -85,6 +93,19 @@ def _network() -> Network | Unknown:
             return read_network(netlink)
     except OSError as error:
         return Unknown(f"the kernel's tables cannot be read: {error}")
+
+
+def _ways6() -> Mapping[IPv6Address, str] | Unknown:
+    try:
+        with Netlink() as netlink:
+            names = {link.index: link.name for link in links(netlink)}
+            return {
+                route.destination.network_address: names.get(route.index, "")
+                for route in routes(netlink, MAIN_TABLE, Family.IPV6)
+                if isinstance(route.destination, IPv6Network) and route.destination.prefixlen == SINGLE6
+            }
+    except OSError as error:
+        return Unknown(f"the kernel's routes of IPv6 cannot be read: {error}")
 
 
 def _routing(first: Network | Unknown, second: Network | Unknown) -> Routing | Unknown:
