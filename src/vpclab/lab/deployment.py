@@ -28,7 +28,7 @@ def study_template() -> str:
 def study_parameters(settings: LabSettings) -> dict[str, str]:
     """What the settings say, as the study's template has it."""
     public = public_cidrs(settings.subnet_bits)
-    configured, _ = split_environment(settings.env)
+    configured, _ = split_environment(settings.agent_env)
     return {
         "WorkerNodeCount": str(settings.nodes),
         "WorkerNodeInstanceType": settings.instance_type,

@@ -24,8 +24,7 @@ class Metadata:
             if vpc_id not in self._servers:
                 serving = self._servers[vpc_id] = []  # somebody else may ask while this one waits
                 app = imds_app(self._region, time.time, lambda client, of=vpc_id: self._instance(client, of))  # type: ignore[misc]
-                for address in (IMDS, IMDS6):
-                    serving.append(await serve(app, await router.place.listen(address, 80)))
+                serving += [await serve(app, await router.place.listen(at, 80)) for at in (IMDS, IMDS6)]
         for vpc_id in [one for one in self._servers if one not in self._fabric.routers]:
             for server in self._servers.pop(vpc_id):
                 await server.stop()
