@@ -99,6 +99,8 @@ class LabSettings:
             raise LabError(f"{self.extra_subnets} further subnets a zone: 0 to 8, please")
         if self.topology not in TOPOLOGIES:
             raise LabError(f"there is no topology {self.topology}; there are {', '.join(TOPOLOGIES)}")
+        if self.ipv6 and self.kubernetes:
+            raise LabError("the lab's Kubernetes is of IPv4: give --ipv6 or --kubernetes")
         if self.private_nodes and self.topology != PATHS:
             raise LabError(f"private nodes need a NAT gateway: --topology {PATHS}")
         if self.empty and (self.template is not None or self.parameters):
