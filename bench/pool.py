@@ -124,12 +124,14 @@ class ScanningChurn:
     """The same for the baseline, without the cooling addresses that it would have to step over."""
 
     def __init__(self, addresses: int) -> None:
-        self.pool = ScanningPool([
+        self.pool = ScanningPool(
+            [
                 address
                 for block in blocks_for(addresses)
                 for address in block.network
                 if isinstance(address, IPv4Address)
-            ])
+            ]
+        )
         self.now = 0.0
         self.live = list(range(len(self.pool.records) // 2))
         for number, record in zip(self.live, self.pool.records.values(), strict=False):

@@ -30,9 +30,12 @@ def dual_stack(region: Region, study: Study) -> Study:
             if eni.interface_type == "interface":
                 region.assign_ipv6_addresses(eni.id, Wanted6(count=1))
     gateway = region.create_egress_only_gateway(vpc.id, tags={"Name": "egress-only"})
-    tables = {region.route_table_of(subnet.id).id for subnet in study.private}
-    for table in sorted(tables):
-        region.create_route(table, ANYWHERE6, gateway.id)
+    outward = region.internet_gateway_of(vpc.id)
+    for subnets, target in ((study.public, outward), (study.private, gateway)):
+        for table in sorted({region.route_table_of(subnet.id).id for subnet in subnets}):
+            there = {route.destination for route in region.route_table(table).routes}
+            if target is not None and ANYWHERE6 not in there:
+                region.create_route(table, ANYWHERE6, target.id)
     for group_id in (study.bastion_group, study.node_group):
         _let_in(region, group_id)
 
