@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,10 @@ def test_add_without_an_agent_asks_to_try_again_and_says_where_to_look(
     done = run(plugin_at(tmp_path), "ADD", CNI_NETNS="/proc/1/ns/mnt")
     assert done.returncode == 1
     assert json.loads(done.stdout)["code"] == 8  # not a network namespace at all
-    assert json.loads((tmp_path / "plugin.log").read_text())["level"] == "error"
+    line = json.loads((tmp_path / "plugin.log").read_text())
+    assert line["level"] == "error"
+    assert set(line) == {"level", "ts", "caller", "msg"}
+    assert abs(datetime.fromisoformat(line["ts"]) - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 def test_status_without_an_agent_is_not_available(tmp_path: Path, plugin_at: InstallAt) -> None:

@@ -26,6 +26,7 @@ ASK = (
     b"The agent does not answer on /var/run/aws-node/cni.sock: look at the aws-node pod of this node and at "
     b"/var/log/aws-routed-eni/ipamd.log; kubelet tries again by itself."
 )
+LINE = b'{"level":"error","ts":"%s","caller":"cni/plugin.py","msg":"%s"}\n'
 REQUIRED = {
     b"ADD": (b"CNI_CONTAINERID", b"CNI_NETNS", b"CNI_IFNAME", b"CNI_PATH"),
     b"CHECK": (b"CNI_CONTAINERID", b"CNI_NETNS", b"CNI_IFNAME", b"CNI_PATH"),
@@ -47,6 +48,15 @@ def quote(text: bytes) -> bytes:
     return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
 
 
+def now() -> bytes:
+    """The time as the agent's lines have it."""
+    import time  # noqa: PLC0415 -- a call that does not fail needs no clock
+
+    seconds = time.time()
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return b"%s.%03dZ" % (moment.encode(), int(seconds * 1000) % 1000)
+
+
 def fail(code: int, message: bytes, details: bytes = b"") -> None:
     """End with the CNI specification's error object, and a line in plugin.log if there is one."""
     answer = b'{"cniVersion":"1.0.0","code":%d,"msg":"%s","details":"%s"}' % (
@@ -56,7 +66,7 @@ def fail(code: int, message: bytes, details: bytes = b"") -> None:
     )
     try:
         log = posix.open(LOG, posix.O_WRONLY | posix.O_APPEND | posix.O_CLOEXEC)
-        posix.write(log, b'{"level":"error","caller":"cni/plugin.py","msg":"%s"}\n' % quote(message))
+        posix.write(log, LINE % (now(), quote(message)))
     except OSError:
         pass
     leave(1, answer)
