@@ -1,5 +1,6 @@
 """The plugin as the image has it: one program, an interpreter of its own in it, quick, and the same plugin."""
 
+import asyncio
 import json
 import os
 import statistics
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.agent.rpc.callers import served, story
 
 from vpccni.agent.install import install_plugins
 from vpclab.images import compiled
@@ -71,6 +73,24 @@ def test_it_needs_nothing_of_its_host(bin_dir: Path, tmp_path: Path) -> None:
             preexec_fn=lambda: os.chroot(empty),
         )  # fmt: skip
         assert (done.returncode, "cannot be reached" in done.stderr) == (2, True)
+
+
+def test_it_is_the_probe_by_that_name(bin_dir: Path, tmp_path: Path) -> None:
+    probe = tmp_path / "grpc-health-probe"
+    os.link(bin_dir / "aws-cni", probe)
+
+    async def tell() -> None:
+        async with served(tmp_path / "run"):
+            asked = await asyncio.create_subprocess_exec(
+                probe,
+                f"-addr=unix://{tmp_path}/run/ipamd.sock",
+                "-rpc-timeout=20s",
+                stdout=asyncio.subprocess.PIPE,
+            )
+            assert (await asked.communicate())[0] == b"status: SERVING\n"
+            assert asked.returncode == 0
+
+    story(tell)
 
 
 def test_its_start_is_at_most_twice_a_bare_interpreters(bin_dir: Path) -> None:

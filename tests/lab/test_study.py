@@ -62,9 +62,11 @@ def the_api_server_takes_the_chart(lab: LabUnderTest, tmp_path: Path) -> None:
 
 def says_when_it_does_not_hold(lab: LabUnderTest) -> None:
     """A check that cannot fail shows nothing."""
-    kubectl = ("exec", "bastion", "--", "bash", "--login", "-c")
-    lab(*kubectl, "kubectl -n kube-system scale deployment coredns --replicas=1")
-    done = study(lab, "W10")
+    in_shell = ("exec", "bastion", "--", "bash", "--login", "-c")
+    change = 'sed \'s/mode: "iptables"/mode: "ipvs"/\''
+    of = "-n kube-system -o yaml"
+    lab(*in_shell, f"kubectl get configmap kube-proxy-config {of} | {change} | kubectl replace -f -")
+    done = study(lab, "W17")
     assert done.returncode == 1
     assert "does not show" in done.stdout
     assert done.stdout.splitlines()[-1] == "0 of 1 hold"

@@ -68,5 +68,5 @@ int main(int argc, char **argv) {
     PyErr_Print(); /* ends the program itself if it was SystemExit */
     return 1;
   }
-  return 0;
+  return Py_FinalizeEx() < 0; /* prints what is still held back; the plugins end before this */
 }
