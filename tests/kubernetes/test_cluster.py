@@ -230,11 +230,14 @@ def test_pods_come_and_go_while_the_api_server_is_down(web: ClusterUnderTest) ->
 
 def test_a_rebooted_node_comes_back_with_its_pods(web: ClusterUnderTest) -> None:
     pod = web.pods(WEB)[1]
+    before = {c["containerID"] for c in pod["status"]["containerStatuses"]}
     web.lab("node", "reboot", web.machine_of(pod["spec"]["nodeName"]))
 
     def again() -> bool:
-        pods = web.pods(WEB)
-        return len(pods) == 3 and all(c["ready"] for p in pods for c in p["status"]["containerStatuses"])
+        containers = [c for p in web.pods(WEB) for c in p["status"]["containerStatuses"]]
+        # what the API server says of the node is old until its kubelet has told
+        fresh = before.isdisjoint({c.get("containerID") for c in containers})
+        return len(containers) == 6 and fresh and all(c["ready"] for c in containers)
 
     eventually(again)
     first, second, third = web.pods(WEB)

@@ -68,10 +68,6 @@ class KubernetesApi:
         except (httpx2.HTTPError, RuntimeError):
             return False
 
-    def close(self) -> None:
-        """Let its connections go."""
-        self._client.close()
-
     def _ready(self) -> bool:
         return self._client.get("/readyz", timeout=2.0).status_code == HTTPStatus.OK
 

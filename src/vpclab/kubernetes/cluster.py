@@ -66,7 +66,7 @@ class Cluster:
         self._root = root
         self._supplies = supplies
         self._environment = dict(environment)
-        self._baked = supplies.cache
+        self._baked = supplies.disks / "image"
         self._images = supplies.images
         self._control: ControlPlane | None = None
         self._cloud: CloudController | None = None
@@ -116,9 +116,9 @@ class Cluster:
         self._registry = await serve(registry_app(supplies.images), listening)
         self._control = ControlPlane(place, supplies.binaries, CLUSTER, self._region.name, endpoint)
         baking = asyncio.to_thread(
-            containerd.bake, supplies.binaries, supplies.images.archive, supplies.cache
+            containerd.bake, supplies.binaries, supplies.images.archive, supplies.cache, self._baked
         )
-        self._baked, _ = await asyncio.gather(baking, self._control.start())
+        await asyncio.gather(baking, self._control.start())
         authority = base64.b64encode(self._control.authority.pem).decode()
         self._eks.endpoints[CLUSTER] = endpoint.url, authority
         say(f"the control plane is up at {endpoint.url} ({supplies.binaries.version()})")
@@ -133,17 +133,6 @@ class Cluster:
                 *addons.coredns(images),
             ]
         )
-
-    async def stop(self) -> None:
-        """End the control plane; nodes are ended before."""
-        if self._task is not None:
-            self._task.cancel()
-        if self._registry is not None:
-            await self._registry.stop()
-        if self._resolver is not None:
-            await self._resolver.stop()
-        if self._control is not None:
-            await self._control.stop()
 
     async def _apply(self, things: list[dict[str, Any]]) -> None:
         # the API server is ready a moment before it has made kube-system and its own roles

@@ -76,13 +76,14 @@ def mirror(registry: str) -> str:
     return f'[host."{registry}"]\ncapabilities = ["pull", "resolve"]\n'
 
 
-def bake(binaries: Binaries, archive: Path, cache: Path) -> Path:
-    """A disk with an archive's images imported and unpacked, made once: nodes begin with a copy (`copy_disk`).
+def bake(binaries: Binaries, archive: Path, cache: Path, to: Path) -> None:
+    """A disk with an archive's images imported and unpacked: made once, and copied for a lab, whose nodes copy that.
 
     Args:
         binaries: containerd and ctr.
         archive: of images; its name changes with its content.
-        cache: where disks are kept.
+        cache: where the newest is kept for the labs to come.
+        to: the lab's own, which stays when another lab's images replace those in the cache.
 
     Raises:
         OSError: containerd did not import it; the text has its words.
@@ -92,17 +93,21 @@ def bake(binaries: Binaries, archive: Path, cache: Path) -> Path:
     done.parent.mkdir(parents=True, exist_ok=True)
     with (done.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if done.is_dir():
-            return done
-        for old in done.parent.iterdir():
-            if old.is_dir():
-                shutil.rmtree(old)  # nodes hold what they use of it by links of their own
-        with tempfile.TemporaryDirectory(dir=cache, prefix="baking-") as directory:
-            fresh = Path(directory) / "root"
-            with _running(binaries, fresh, Path(directory)) as socket:
-                _ctr(binaries, socket, "image", "import", str(archive))
-            fresh.rename(done)
-    return done
+        if not done.is_dir():
+            _fill(binaries, archive, cache, done)
+        copy_disk(done, to)
+
+
+def _fill(binaries: Binaries, archive: Path, cache: Path, done: Path) -> None:
+    """Alone, and the only disk that is kept after it."""
+    for old in (*done.parent.iterdir(), *cache.glob("baking-*")):
+        if old.is_dir():
+            shutil.rmtree(old)  # labs hold what they use of it by links of their own
+    with tempfile.TemporaryDirectory(dir=cache, prefix="baking-") as directory:
+        fresh = Path(directory) / "root"
+        with _running(binaries, fresh, Path(directory)) as socket:
+            _ctr(binaries, socket, "image", "import", str(archive))
+        fresh.rename(done)
 
 
 def copy_disk(baked: Path, to: Path) -> None:

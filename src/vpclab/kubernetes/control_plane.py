@@ -105,11 +105,6 @@ class ControlPlane:
         self._components["kube-apiserver"].start()
         await self.wait_ready()
 
-    async def stop(self) -> None:
-        """End all of it."""
-        self.api.close()
-        await asyncio.gather(*(one.stop(signal.SIGKILL) for one in self._components.values()))
-
     def kubeconfig(self, who: Credentials, user: str) -> str:
         """For a client anywhere in the VPC."""
         return kubeconfig(self.endpoint.url, self.authority.pem, who, cluster=self._cluster, user=user)

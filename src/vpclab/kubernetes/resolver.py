@@ -78,7 +78,3 @@ class Resolver:
         self._corefile.write_text(corefile(self._addresses, self._hosts, self._region))
         await self._router.ip([f"addr replace {address}/32 dev lo" for address in self._addresses])
         self._process.start()
-
-    async def stop(self) -> None:
-        """End it."""
-        await self._process.stop()
