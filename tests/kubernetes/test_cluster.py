@@ -79,6 +79,14 @@ def web(cluster: ClusterUnderTest) -> ClusterUnderTest:
     return cluster
 
 
+def everywhere(cluster: ClusterUnderTest) -> bool:
+    """One pod of the workload on each of three nodes, ready and with an address."""
+    pods = cluster.pods(WEB)
+    ready = [c["ready"] for pod in pods for c in pod["status"]["containerStatuses"]]
+    nodes = {pod["spec"]["nodeName"] for pod in pods}
+    return len(pods) == len(nodes) == 3 and all(ready) and all("podIP" in pod["status"] for pod in pods)
+
+
 def judged(cluster: ClusterUnderTest) -> None:
     """EC2, each node's kernel, each agent's books and the API server's pods agree."""
     cluster.lab("check", "--wait", "60")
@@ -237,7 +245,7 @@ def test_a_rebooted_node_comes_back_with_its_pods(web: ClusterUnderTest) -> None
         containers = [c for p in web.pods(WEB) for c in p["status"]["containerStatuses"]]
         # what the API server says of the node is old until its kubelet has told
         fresh = before.isdisjoint({c.get("containerID") for c in containers})
-        return len(containers) == 6 and fresh and all(c["ready"] for c in containers)
+        return fresh and everywhere(web)
 
     eventually(again)
     first, second, third = web.pods(WEB)
@@ -257,7 +265,7 @@ def test_a_terminated_node_goes_and_another_comes(web: ClusterUnderTest) -> None
         return uid not in {n["metadata"]["uid"] for n in nodes} and ready == ["True"] * 3
 
     eventually(replaced)
-    eventually(lambda: len({pod["spec"]["nodeName"] for pod in web.pods(WEB)}) == 3)
+    eventually(lambda: everywhere(web))
     first, second, third = web.pods(WEB)
     for one, other in ((first, second), (second, third), (third, first)):
         assert "0% packet loss" in web.inside(one, "ping", "-c", "1", "-W", "5", other["status"]["podIP"])
