@@ -87,6 +87,13 @@ def everywhere(cluster: ClusterUnderTest) -> bool:
     return len(pods) == len(nodes) == 3 and all(ready) and all("podIP" in pod["status"] for pod in pods)
 
 
+def renewed(cluster: ClusterUnderTest, pod: dict[str, Any]) -> bool:
+    """Whether none of its containers is there any more: what the API server says is old until kubelet has told."""
+    before = {c["containerID"] for c in pod["status"]["containerStatuses"]}
+    now = {c.get("containerID") for one in cluster.pods(WEB) for c in one["status"]["containerStatuses"]}
+    return before.isdisjoint(now)
+
+
 def judged(cluster: ClusterUnderTest) -> None:
     """EC2, each node's kernel, each agent's books and the API server's pods agree."""
     cluster.lab("check", "--wait", "60")
@@ -228,9 +235,7 @@ def test_pods_come_and_go_while_the_api_server_is_down(web: ClusterUnderTest) ->
         eventually(lambda: web.on(machine, "sh", "-c", results, check=False).split() not in ([sandbox], []))
     finally:
         web.lab("api-server", "start")
-    eventually(lambda: len(web.pods(WEB)) == 3 and all(
-        c["ready"] for pod in web.pods(WEB) for c in pod["status"]["containerStatuses"]
-    ))  # fmt: skip
+    eventually(lambda: renewed(web, lost) and everywhere(web))
     [now] = [pod for pod in web.pods(WEB) if pod["metadata"]["name"] == name]
     assert "0% packet loss" in web.inside(now, "ping", "-c", "2", "-W", "5", kept["status"]["podIP"])
     judged(web)
@@ -238,16 +243,8 @@ def test_pods_come_and_go_while_the_api_server_is_down(web: ClusterUnderTest) ->
 
 def test_a_rebooted_node_comes_back_with_its_pods(web: ClusterUnderTest) -> None:
     pod = web.pods(WEB)[1]
-    before = {c["containerID"] for c in pod["status"]["containerStatuses"]}
     web.lab("node", "reboot", web.machine_of(pod["spec"]["nodeName"]))
-
-    def again() -> bool:
-        containers = [c for p in web.pods(WEB) for c in p["status"]["containerStatuses"]]
-        # what the API server says of the node is old until its kubelet has told
-        fresh = before.isdisjoint({c.get("containerID") for c in containers})
-        return fresh and everywhere(web)
-
-    eventually(again)
+    eventually(lambda: renewed(web, pod) and everywhere(web))
     first, second, third = web.pods(WEB)
     assert "0% packet loss" in web.inside(first, "ping", "-c", "2", "-W", "5", second["status"]["podIP"])
     assert "0% packet loss" in web.inside(second, "ping", "-c", "2", "-W", "5", third["status"]["podIP"])
