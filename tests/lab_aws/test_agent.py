@@ -12,7 +12,7 @@ from vpccni.aws.eni_lifecycle import attach_new_eni, remove_eni
 from vpccni.aws.errors import Ec2Error
 from vpccni.aws.imds import Imds, attached_enis, node_facts
 from vpccni.ipam.reasons import Reason
-from vpccni.ipam.values import BlockKind, EniId, SubnetId
+from vpccni.ipam.values import IPV4_KINDS, BlockKind, EniId, SubnetId
 from vpclab.aws import imds_app
 
 
@@ -44,7 +44,7 @@ def new_eni(cloud: Cloud, kind: BlockKind, count: int) -> NewEni:
     return NewEni(subnet, (cloud.study.node_group,), "aws-K8S-node", (("owner", "us"),), count, kind)
 
 
-@pytest.mark.parametrize("kind", BlockKind)
+@pytest.mark.parametrize("kind", IPV4_KINDS)
 def test_an_eni_as_the_agent_attaches_grows_shrinks_and_removes_it(
     cloud: Cloud, ec2: Ec2, imds: Imds, kind: BlockKind
 ) -> None:

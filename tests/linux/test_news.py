@@ -56,7 +56,11 @@ def nft(kind: int, table: str, chain: str = "", family: int = socket.AF_INET) ->
         (message(DELROUTE, route(254, 24)), Part.NONE),
         (message(DELROUTE, route(300, 32)), Part.NONE),
         (message(DELROUTE, route(255, 32)), Part.NONE),
-        (message(DELROUTE, route(2, 0, socket.AF_INET6)), Part.NONE),
+        # of IPv6 the kernel tells only where the pods are of it
+        (message(DELROUTE, route(2, 0, socket.AF_INET6)), Part.ROUTING),
+        (message(DELROUTE, route(254, 128, socket.AF_INET6)), Part.ROUTING),
+        (message(DELROUTE, route(254, 32, socket.AF_INET6)), Part.NONE),
+        (message(DELROUTE, route(254, 32, socket.AF_UNSPEC)), Part.NONE),
         (message(NEWLINK, link(2, "eth0", MAC)), Part.ROUTING),  # its MTU is another
         (message(NEWLINK, link(2, "eth0", MAC), OURS), Part.NONE),
         (message(NEWLINK, link(2, "ens5", MAC)), Part.ROUTING | Part.NAT),
