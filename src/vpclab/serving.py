@@ -8,10 +8,28 @@ import socket
 from contextlib import AbstractContextManager
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 GRACE = 1
 """Seconds that requests under way get when the server stops."""
+
+CONNECTION = "vpclab.connection"
+"""In a request's `scope["extensions"]`: the socket that it came by (asyncio's TransportSocket), for options of what is answered."""
+
+
+class _Protocol(H11Protocol):
+    """HTTP that tells the application which connection it answers on."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        app, connection = self.app, transport.get_extra_info("socket")
+
+        async def told(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["extensions"] = {CONNECTION: connection}
+            await app(scope, receive, send)
+
+        self.app = told
 
 
 class _Quiet(uvicorn.Server):
@@ -46,7 +64,7 @@ async def serve(app: ASGIApp, sock: socket.socket) -> Serving:
     config = uvicorn.Config(
         app,
         loop="none",
-        http="h11",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.session import Session
 from botocore.utils import IMDSFetcher, InstanceMetadataFetcher
 from tests.lab_aws.conftest import Cloud
@@ -14,6 +17,8 @@ from vpclab.aws import imds_app
 
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN = "X-aws-ec2-metadata-token"
+IP_MINTTL = 21
+"""A socket's option (ip(7) does not have it): segments with a lower TTL are dropped."""
 Ask = Callable[..., tuple[int, str]]
 
 
@@ -51,7 +56,9 @@ def token(ask: Ask, seconds: int = 60) -> dict[str, str]:
 
 
 def test_a_token_first(cloud: Cloud, ask: Ask) -> None:
-    assert ask("/latest/meta-data/instance-id") == (401, "Unauthorized")
+    status, page = ask("/latest/meta-data/instance-id")
+    assert status == 401
+    assert "<title>401 - Unauthorized</title>" in page
     assert ask("/latest/meta-data/instance-id", **{TOKEN: "made up"})[0] == 401
     assert ask("/latest/meta-data/instance-id", **token(ask)) == (200, cloud.node)
 
@@ -83,10 +90,15 @@ def test_a_token_is_its_instance_s(cloud: Cloud, ask: Ask, callers: dict[str, st
 
 def test_paths(cloud: Cloud, ask: Ask) -> None:
     headers = token(ask)
-    assert ask("/", **headers)[1].split() == ["latest", "2021-07-15"]
-    assert ask("/latest/", **headers) == (200, "dynamic/\nmeta-data/")
+    versions = ask("/", **headers)[1].split()
+    assert (versions[0], versions[-1]) == ("1.0", "latest")
+    assert ask("/2021-07-15/meta-data/instance-id", **headers) == (200, cloud.node)
+    assert ask("/latest/", **headers) == (200, "dynamic\nmeta-data")
+    assert ask("/latest/dynamic/", **headers) == (200, "instance-identity/")
     assert ask("/latest/meta-data/placement/availability-zone", **headers)[1] == "ap-northeast-2a"
-    assert ask("/latest/meta-data/nothing", **headers)[0] == 404
+    status, page = ask("/latest/meta-data/nothing", **headers)
+    assert status == 404
+    assert "<h1>404 - Not Found</h1>" in page
     assert ask("/1999-01-01/meta-data/mac", **headers)[0] == 404
     assert ask("/latest/meta-data/mac", "POST", **headers)[0] == 405
     mac = cloud.region.primary_eni(cloud.node).mac
@@ -107,10 +119,101 @@ def test_an_attached_eni_appears_by_itself(cloud: Cloud, ask: Ask) -> None:
     assert ask(f"{listing}{eni['MacAddress']}/device-number", **headers) == (200, "1")
 
 
-def test_version_one_only_where_it_is_allowed(cloud: Cloud) -> None:
-    url = cloud.loop.serve(imds_app(cloud.region, cloud.clock, lambda _: cloud.node, v1=True))
-    with urllib.request.urlopen(f"{url}/latest/meta-data/instance-id", timeout=10) as answer:  # noqa: S310 — loopback
-        assert answer.read().decode() == cloud.node
+def options(cloud: Cloud, **changed: object) -> dict[str, object]:
+    answer = cloud.client.modify_instance_metadata_options(InstanceId=cloud.node, **changed)
+    assert answer["InstanceMetadataOptions"]["State"] == "pending"
+    [reservation] = cloud.client.describe_instances(InstanceIds=[cloud.node])["Reservations"]
+    found: dict[str, object] = reservation["Instances"][0]["MetadataOptions"]
+    return found
+
+
+def test_version_one_where_the_instance_s_options_say_so(cloud: Cloud, ask: Ask) -> None:
+    assert options(cloud, HttpTokens="optional") == {
+        "State": "applied",
+        "HttpTokens": "optional",
+        "HttpPutResponseHopLimit": 2,
+        "HttpEndpoint": "enabled",
+        "HttpProtocolIpv6": "disabled",
+        "InstanceMetadataTags": "disabled",
+    }
+    assert ask("/latest/meta-data/instance-id") == (200, cloud.node)
+    assert ask("/latest/meta-data/instance-id", **{TOKEN: "made up"})[0] == 401
+    assert ask("/latest/meta-data/instance-id", **token(ask)) == (200, cloud.node)
+    options(cloud, HttpTokens="required")
+    assert ask("/latest/meta-data/instance-id")[0] == 401
+
+
+def test_it_can_be_turned_off(cloud: Cloud, ask: Ask) -> None:
+    headers = token(ask)
+    options(cloud, HttpEndpoint="disabled")
+    assert ask("/latest/meta-data/mac", **headers)[0] == 403
+    assert ask("/latest/api/token", "PUT", **{TTL: "60"})[0] == 403
+    options(cloud, HttpEndpoint="enabled")
+    assert ask("/latest/meta-data/mac", **headers)[0] == 200
+
+
+def test_tags_are_told_if_that_is_allowed(cloud: Cloud, ask: Ask) -> None:
+    ec2 = cloud.client
+    headers = token(ask)
+    with pytest.raises(ClientError, match=r"kubernetes\.io/cluster/myeks' is not a valid tag key"):
+        options(cloud, InstanceMetadataTags="enabled")
+    tags = cloud.region.instance(cloud.node).tags
+    ec2.delete_tags(Resources=[cloud.node], Tags=[{"Key": key} for key in tags if "/" in key])
+    assert ask("/latest/meta-data/tags/", **headers)[0] == 404
+    options(cloud, InstanceMetadataTags="enabled")
+    assert ask("/latest/meta-data/tags/", **headers) == (200, "instance/")
+    assert "Name" in ask("/latest/meta-data/tags/instance/", **headers)[1].split("\n")
+    assert ask("/latest/meta-data/tags/instance/Name", **headers) == (200, tags["Name"])
+    with pytest.raises(ClientError, match="'a/b' is not a valid tag key"):
+        ec2.create_tags(Resources=[cloud.node], Tags=[{"Key": "a/b", "Value": ""}])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"HttpTokens": "maybe"},
+        {"HttpEndpoint": "on"},
+        {"HttpPutResponseHopLimit": 0},
+        {"HttpPutResponseHopLimit": 65},
+    ],
+)
+def test_what_options_cannot_be(cloud: Cloud, wrong: dict[str, object]) -> None:
+    before = cloud.region.instance(cloud.node)
+    with pytest.raises(ClientError) as refused:
+        options(cloud, **wrong)
+    assert refused.value.response["Error"]["Code"] == (
+        "InvalidParameterValue" if wrong else "MissingParameter"
+    )
+    assert cloud.region.instance(cloud.node) == before
+
+
+def test_an_instance_is_launched_with_its_options(cloud: Cloud) -> None:
+    ec2 = cloud.client
+    launch = {"MinCount": 1, "MaxCount": 1, "InstanceType": "t3.micro", "SubnetId": cloud.study.public[0].id}
+    given = {"HttpTokens": "optional", "HttpPutResponseHopLimit": 1}
+    ec2.create_launch_template(LaunchTemplateName="one", LaunchTemplateData={"MetadataOptions": given})
+    for how in ({"MetadataOptions": given}, {"LaunchTemplate": {"LaunchTemplateName": "one"}}):
+        [made] = ec2.run_instances(**launch, **how)["Instances"]
+        assert given.items() <= made["MetadataOptions"].items()
+
+
+def test_a_token_goes_as_far_as_the_hop_limit(cloud: Cloud, imds: str) -> None:
+    address = (urllib.parse.urlsplit(imds).hostname, urllib.parse.urlsplit(imds).port)
+    options(cloud, HttpPutResponseHopLimit=3)
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 4)  # whoever is four hops away gets no token
+        connection.sendall(b"PUT /latest/api/token HTTP/1.1\r\nHost: i\r\n%b: 60\r\n\r\n" % TTL.encode())
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 3)  # one three hops away does: it is sent again
+        connection.settimeout(10)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        connection.recv(65536)
+        connection.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 64)  # anything else goes as far as it wants
+        connection.sendall(b"GET /latest/meta-data/mac HTTP/1.1\r\nHost: i\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 401"
 
 
 def test_botocore_finds_its_credentials_and_region_here(imds: str) -> None:

@@ -47,6 +47,15 @@ def test_every_path_that_the_original_reads() -> None:
         f"{MACS}{eni.mac}/public-ipv4s": str(eni.public_ip),
         f"{MACS}{eni.mac}/ipv4-associations/{eni.public_ip}": str(eni.primary),
         "meta-data/iam/security-credentials/": "node-role",
+        "meta-data/ami-id": "ami-0123456789abcdef0",
+        "meta-data/ami-launch-index": "0",
+        "meta-data/block-device-mapping/root": "/dev/xvda",
+        "meta-data/events/maintenance/scheduled": "[]",
+        "meta-data/instance-action": "none",
+        "meta-data/placement/availability-zone-id": "apne2-az1",
+        "meta-data/public-hostname": f"ec2-{str(eni.public_ip).replace('.', '-')}.ap-northeast-2.compute.amazonaws.com",
+        "meta-data/services/partition": "aws",
+        "meta-data/system": "nitro",
     }
     assert {path: read(region, instance, path) for path in expected} == expected
 
@@ -85,7 +94,9 @@ def test_directories_list_themselves_with_or_without_a_slash() -> None:
         listing = (read(region, instance, path) or "").split("\n")
         assert {"mac", "network/", "placement/", "iam/", "instance-id"} <= set(listing)
     assert read(region, instance, "meta-data/network") == "interfaces/"
-    assert read(region, instance, "") == "dynamic/\nmeta-data/"
+    assert read(region, instance, "") == "dynamic\nmeta-data"
+    assert read(region, instance, "meta-data/iam/") == "info\nsecurity-credentials/"
+    assert read(region, instance, "dynamic/instance-identity/") == "document"
 
 
 def test_credentials_are_good_for_hours_and_renewed() -> None:
@@ -103,7 +114,9 @@ def test_credentials_are_good_for_hours_and_renewed() -> None:
 
 def test_the_identity_document_names_the_region() -> None:
     region, _, instance = node()
-    document = json.loads(read(region, instance, "dynamic/instance-identity/document") or "")
+    text = read(region, instance, "dynamic/instance-identity/document") or ""
+    assert '\n  "region" : "ap-northeast-2",\n' in text
+    document = json.loads(text)
     assert (document["region"], document["instanceId"], document["accountId"]) == (
         "ap-northeast-2",
         instance,

@@ -2,7 +2,7 @@
 
     cloud = cloud_of(region)                                            # the region, the services' states, the known keys
     api = Endpoint(cloud, clock, instance_of=…, log=CallLog(), on_change=…, strict_auth=False)      # ASGI, for every service
-    imds = imds_app(region, clock, instance_of, role=NODE_ROLE, v1=False)   # ASGI; instance_of(client address) -> instance id | None
+    imds = imds_app(region, clock, instance_of, role=NODE_ROLE)   # ASGI; instance_of(client address) -> instance id | None
     serving = await serve(api, listening_socket); await serving.stop()
 
 clock() is seconds since the epoch. Which service a request is for says its signature's scope, else its host, target, version or

@@ -10,7 +10,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
 
 from vpccni.ipam.limits import Hypervisor, InstanceLimits
-from vpclab.region.imds import ARCHITECTURE, IMAGE, private_name, public_name, zone_id
+from vpclab.region.imds import IMAGE, private_name, public_name, reservation_id, zone_id
+from vpclab.region.imds_documents import ARCHITECTURE
 from vpclab.region.readers import STATE_CODES
 from vpclab.region.region import Region
 from vpclab.region.security_groups import Direction
@@ -18,6 +19,7 @@ from vpclab.region.values import (
     Instance,
     InstanceState,
     InternetGateway,
+    MetadataOptions,
     NetworkInterface,
     SecurityGroup,
     SecurityGroupRule,
@@ -259,20 +261,31 @@ def instance(region: Region, value: Instance) -> Item:
         "SourceDestCheck": primary.source_dest_check,
         "SecurityGroups": groups(region, primary.groups),
         "NetworkInterfaces": [_instance_interface(region, eni) for eni in enis],
-        "MetadataOptions": {
-            "State": "applied",
-            "HttpTokens": "required",
-            "HttpPutResponseHopLimit": 2,
-            "HttpEndpoint": "enabled",
-        },
+        "MetadataOptions": metadata_options(value.metadata),
     }
+
+
+def metadata_options(of: MetadataOptions) -> Item:
+    """An instance's."""
+    return {
+        "State": "applied",
+        "HttpTokens": "required" if of.tokens_required else "optional",
+        "HttpPutResponseHopLimit": of.hop_limit,
+        "HttpEndpoint": _enabled(of.enabled),
+        "HttpProtocolIpv6": _enabled(of.ipv6),
+        "InstanceMetadataTags": _enabled(of.tags),
+    }
+
+
+def _enabled(what: bool) -> str:
+    return "enabled" if what else "disabled"
 
 
 def reservation(region: Region, instances: Iterable[Instance]) -> Item:
     """Instances that were launched together."""
     made = list(instances)
     return {
-        "ReservationId": derived_id("r", made[0].id),
+        "ReservationId": reservation_id(made[0]),
         "OwnerId": region.account,
         "Groups": [],
         "Instances": [instance(region, one) | {"AmiLaunchIndex": n} for n, one in enumerate(made)],

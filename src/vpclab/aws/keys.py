@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vpclab.region.imds import role_keys
+from vpclab.region.imds_documents import role_keys
 from vpclab.region.region import Region
 from vpclab.region.study import NODE_ROLE
 

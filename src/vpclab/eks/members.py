@@ -177,6 +177,7 @@ class Members:
             groups=group.group_ids,
             tags=tags,
             user_data=f"#!/bin/bash\n/etc/eks/bootstrap.sh {cluster}\n",
+            metadata=group.metadata,
         )
         region.create_tags((region.primary_eni(instance.id).id,), own)
         self._releases[instance.id] = group.release

@@ -12,7 +12,7 @@ from vpclab.eks.members import LOOK
 from vpclab.eks.tables import Tables
 from vpclab.eks.values import Cluster, Nodegroup, Scaling, Status, Update
 from vpclab.eks.versions import VERSIONS, minor_of
-from vpclab.region.values import NO_TAGS, ApiError, Tags, frozen
+from vpclab.region.values import NO_TAGS, ApiError, MetadataOptions, Tags, frozen
 
 NAME = re.compile(r"[0-9A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 DEFAULT_TYPE = "t3.medium"
@@ -50,6 +50,7 @@ class Nodegroups:
         labels: Mapping[str, str] = NO_TAGS,
         taints: Sequence[Taint] = (),
         ssh_key: str | None = None,
+        metadata: MetadataOptions | None = None,
         tags: Tags = NO_TAGS,
     ) -> Nodegroup:
         """A node group, CREATING until its nodes are ready. `group_ids`: the nodes' beside the cluster's own group.
@@ -100,6 +101,7 @@ class Nodegroups:
                 labels=dict(labels),
                 taints=tuple(taints),
                 ssh_key=ssh_key,
+                metadata=metadata or MetadataOptions(),
                 tags=frozen(tags),
             )
         )

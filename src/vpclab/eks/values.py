@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
-from vpclab.region.values import Tags
+from vpclab.region.values import MetadataOptions, Tags
 
 
 class Status(enum.Enum):
@@ -95,6 +95,8 @@ class Nodegroup:
     """Key, value, effect."""
     issues: tuple[Issue, ...] = ()
     ssh_key: str | None = None
+    metadata: MetadataOptions = field(default_factory=MetadataOptions)
+    """Of its nodes."""
     tags: Tags = field(default_factory=dict, hash=False)
 
     @property

@@ -1,4 +1,4 @@
-"""IMDS in every VPC: its router has the address, and knows instances by their addresses in that VPC."""
+"""IMDS in every VPC: its router has the addresses, and knows instances by their addresses in that VPC."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ Writing (ApiError with EC2's code, and then nothing has changed):
     create_load_balancer(name, subnet_ids, listeners, internet_facing=, preserve_client_ip=), set_listeners(id, listeners), delete_…(id);
     create_security_group(vpc_id, name, description, tags=); delete_security_group(id);
     authorize_ingress|authorize_egress|revoke_ingress|revoke_egress(group_id, rules);
-    run_instance(type, subnet_id, groups=, name=, tags=, private_ip=, associate_public_ip=, image_id=, user_data=) -> Instance;
-    stop_instance(id), start_instance(id), reboot_instance(id), terminate_instance(id);
+    run_instance(type, subnet_id, groups=, name=, tags=, private_ip=, associate_public_ip=, image_id=, user_data=, metadata=) -> Instance;
+    stop_instance(id), start_instance(id), reboot_instance(id), terminate_instance(id); modify_metadata_options(id, MetadataOptions(...));
     create_network_interface(subnet_id, groups=, private_ip=, wanted=Wanted(count|addresses|prefix_count|prefixes), description=, tags=);
     attach_network_interface(eni_id, instance_id, device_index, network_card=) -> Attachment;
     detach_network_interface(attachment_id, force=); delete_network_interface(eni_id);

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from vpccni.ipam.limits import Hypervisor, known_limits
+from vpclab.region.imds_documents import credentials_document, identity_document, profile_document
 from vpclab.region.readers import IMAGE_ID
 from vpclab.region.region import Region
 from vpclab.region.values import Instance, InstanceState, NetworkInterface
 
-CREDENTIALS_LIFE = 6 * 3600.0
-"""Seconds; what EC2 gives roles on instances."""
-CREDENTIALS_STEP = 3600.0
-"""How often they are renewed."""
 IMAGE = IMAGE_ID
-ARCHITECTURE = "x86_64"
+ROOT_DEVICE = "/dev/xvda"
 
 Entry: TypeAlias = "str | Mapping[str, Entry] | Callable[[], Entry] | None"
 """A document, nothing (404), a directory, or a directory that is made when it is looked into."""
@@ -28,17 +23,22 @@ Entry: TypeAlias = "str | Mapping[str, Entry] | Callable[[], Entry] | None"
 def imds_document(region: Region, instance_id: str, path: str, now: float, *, role: str = "") -> str | None:
     """The text at a path below "/latest/", for example "meta-data/mac"; None where IMDS answers 404.
 
-    A directory gives its listing, subdirectories with a trailing slash. Without a `role` there are no credentials.
+    A directory gives its listing, subdirectories with a trailing slash but for the first level's, as EC2 does.
+    Without a `role` there are no credentials.
     """
     instance = region.instances.get(instance_id)
     if instance is None or instance.state is InstanceState.TERMINATED:
         return None
-    entry: Entry = {
-        **({"user-data": instance.user_data} if instance.user_data else {}),
-        "dynamic": {"instance-identity": {"document": _identity(region, instance)}},
+    all_there_is: Mapping[str, Entry] = {
+        "dynamic": {"instance-identity": {"document": identity_document(region, instance)}},
         "meta-data": functools.partial(_meta_data, region, instance, now, role),
+        **({"user-data": instance.user_data} if instance.user_data else {}),
     }
-    for part in filter(None, path.removeprefix("/latest").split("/")):
+    parts = [part for part in path.removeprefix("/latest").split("/") if part]
+    if not parts:
+        return _lines(all_there_is)
+    entry: Entry = all_there_is
+    for part in parts:
         if not isinstance(entry, Mapping):
             return None
         entry = entry.get(part)
@@ -71,12 +71,27 @@ def zone_id(zone: str) -> str:
     return f"{area}{short or direction[:1]}{number}-az{ord(zone[-1]) - ord('a') + 1}"
 
 
+def reservation_id(instance: Instance) -> str:
+    """Of the launch that an instance came from, which is its alone."""
+    return f"r-0{hashlib.sha256(instance.id.encode()).hexdigest()[:16]}"
+
+
+def _system(instance: Instance) -> str:
+    limits = known_limits(instance.type)
+    return "xen" if limits is not None and limits.hypervisor is Hypervisor.XEN else "nitro"
+
+
 def _meta_data(region: Region, instance: Instance, now: float, role: str) -> Mapping[str, Entry]:
     primary = region.primary_eni(instance.id)
     host = private_name(region, primary)
     entries: dict[str, Entry] = {
         "ami-id": instance.image_id or IMAGE,
+        "ami-launch-index": "0",
+        "ami-manifest-path": "(unknown)",
+        "block-device-mapping": {"ami": ROOT_DEVICE, "root": ROOT_DEVICE},
+        "events": {"maintenance": {"history": "[]", "scheduled": "[]"}},
         "hostname": host,
+        "instance-action": "none",
         "instance-id": instance.id,
         "instance-life-cycle": "on-demand",
         "instance-type": instance.type,
@@ -89,17 +104,22 @@ def _meta_data(region: Region, instance: Instance, now: float, role: str) -> Map
             "availability-zone-id": zone_id(instance.zone),
             "region": region.name,
         },
+        "profile": "default-hvm",
+        "reservation-id": reservation_id(instance),
         "security-groups": _group_names(region, primary),
+        "system": _system(instance),
         "services": {"domain": "amazonaws.com", "partition": "aws"},
     }
     if primary.ipv6:
         entries["ipv6"] = str(primary.ipv6[0])
     if primary.public_ip is not None:
         entries |= {"public-ipv4": str(primary.public_ip), "public-hostname": public_name(region, primary)}
+    if instance.metadata.tags:
+        entries["tags"] = {"instance": dict(sorted(instance.tags.items()))}
     if role:
         entries["iam"] = {
-            "info": _profile(region, role, now),
-            "security-credentials": {role: _credentials(instance, role, now)},
+            "info": profile_document(region, role, now),
+            "security-credentials": {role: credentials_document(instance, role, now)},
         }
     return dict(sorted(entries.items()))
 
@@ -156,97 +176,5 @@ def _group_names(region: Region, eni: NetworkInterface) -> str:
     return _lines(region.groups[group].name for group in eni.groups if group in region.groups)
 
 
-def _identity(region: Region, instance: Instance) -> str:
-    document = {
-        "accountId": region.account,
-        "architecture": ARCHITECTURE,
-        "availabilityZone": instance.zone,
-        "billingProducts": None,
-        "devpayProductCodes": None,
-        "imageId": instance.image_id or IMAGE,
-        "instanceId": instance.id,
-        "instanceType": instance.type,
-        "kernelId": None,
-        "marketplaceProductCodes": None,
-        "pendingTime": _stamp(instance.launched_at),
-        "privateIp": str(region.primary_eni(instance.id).primary),
-        "ramdiskId": None,
-        "region": region.name,
-        "version": "2017-09-30",
-    }
-    return json.dumps(document, indent=2)
-
-
-def _profile(region: Region, role: str, now: float) -> str:
-    arn = f"arn:aws:iam::{region.account}:instance-profile/{role}"
-    profile_id = "AIPA" + _hex(f"{region.account}/{role}", 16).upper()
-    return json.dumps(
-        {
-            "Code": "Success",
-            "LastUpdated": _stamp(now),
-            "InstanceProfileArn": arn,
-            "InstanceProfileId": profile_id,
-        },
-        indent=2,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class RoleKey:
-    """Temporary credentials of an instance's role."""
-
-    id: str
-    secret: str
-    token: str
-    issued: float
-    """Seconds since the epoch."""
-
-    @property
-    def expires(self) -> float:
-        """When they are no good any more."""
-        return self.issued + CREDENTIALS_LIFE
-
-
-def role_keys(instance: Instance, role: str, now: float) -> tuple[RoleKey, ...]:
-    """The credentials that an instance has been given and that are still good, newest first; new ones every hour."""
-    newest = now - now % CREDENTIALS_STEP
-    steps = int(CREDENTIALS_LIFE // CREDENTIALS_STEP)
-    return tuple(_role_key(instance, role, newest - step * CREDENTIALS_STEP) for step in range(steps))
-
-
-def _role_key(instance: Instance, role: str, issued: float) -> RoleKey:
-    seed = f"{instance.id}/{role}/{issued}"
-    return RoleKey(
-        "ASIA" + _hex(f"key/{seed}", 16).upper(),
-        _hex(f"secret/{seed}", 40),
-        _hex(f"token/{seed}", 64),
-        issued,
-    )
-
-
-def _credentials(instance: Instance, role: str, now: float) -> str:
-    key = role_keys(instance, role, now)[0]
-    return json.dumps(
-        {
-            "Code": "Success",
-            "LastUpdated": _stamp(key.issued),
-            "Type": "AWS-HMAC",
-            "AccessKeyId": key.id,
-            "SecretAccessKey": key.secret,
-            "Token": key.token,
-            "Expiration": _stamp(key.expires),
-        },
-        indent=2,
-    )
-
-
 def _lines(values: Iterable[object]) -> str:
     return "\n".join(map(str, values))
-
-
-def _stamp(at: float) -> str:
-    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _hex(text: str, digits: int) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]

@@ -11,6 +11,7 @@ from vpclab.region.capacity import Capacity
 from vpclab.region.enis import Interfaces
 from vpclab.region.errors import not_found
 from vpclab.region.ipv6_claims import NOTHING6, Wanted6
+from vpclab.region.metadata_options import USUAL_METADATA, check_metadata
 from vpclab.region.tables import Tables
 from vpclab.region.values import (
     NO_TAGS,
@@ -20,6 +21,7 @@ from vpclab.region.values import (
     EniStatus,
     Instance,
     InstanceState,
+    MetadataOptions,
     NetworkInterface,
     Tags,
     frozen,
@@ -63,13 +65,15 @@ class Instances:
         wanted6: Wanted6 = NOTHING6,
         image_id: str = "",
         user_data: str = "",
+        metadata: MetadataOptions = USUAL_METADATA,
     ) -> Instance:
         """Launch: a primary ENI at device index 0, deleted on termination; running after a drawn delay.
 
         `associate_public_ip` None means what the subnet says; `user_data` is text. Raises ApiError: InvalidParameterValue (type),
-        AddressLimitExceeded (public addresses), and as creating an ENI does.
+        AddressLimitExceeded (public addresses), as `check_metadata` and as creating an ENI does.
         """
         self._capacity.of(instance_type)
+        check_metadata(metadata, tags)
         wants_public = associate_public_ip
         if wants_public is None and subnet_id in self._tables.subnets:
             wants_public = self._tables.subnets[subnet_id].map_public_ip_on_launch
@@ -90,6 +94,7 @@ class Instances:
                 image_id=image_id,
                 user_data=user_data,
                 auto_public_ip=bool(wants_public),
+                metadata=metadata,
                 tags=frozen(tags),
             )
         )
@@ -157,6 +162,17 @@ class Instances:
         if instance.state is not InstanceState.RUNNING:
             raise _wrong_state(instance_id, "rebooted")
         return self._tables.put_instance(replace(instance, boots=instance.boots + 1))
+
+    def modify_metadata(self, instance_id: str, options: MetadataOptions) -> Instance:
+        """Have its metadata service answer so, at once.
+
+        Raises ApiError: InvalidInstanceID.NotFound, IncorrectInstanceState, and as `check_metadata` does.
+        """
+        instance = self.get(instance_id)
+        if instance.state in (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED):
+            raise _wrong_state(instance_id, "modified")
+        check_metadata(options, instance.tags)
+        return self._tables.put_instance(replace(instance, metadata=options))
 
     def terminate(self, instance_id: str) -> Instance:
         """End it: ENIs marked so are deleted, others become available; described for an hour more.

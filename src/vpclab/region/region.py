@@ -220,6 +220,7 @@ class Region:
         self.start_instance = instances.start
         self.reboot_instance = instances.reboot
         self.terminate_instance = instances.terminate
+        self.modify_metadata_options = instances.modify_metadata
         self.instance = instances.get
         self.primary_eni = instances.primary_eni
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vpclab.region.metadata_options import check_told_tags
 from vpclab.region.tables import Tables
 from vpclab.region.values import ApiError, Tags, frozen
 
@@ -19,12 +20,15 @@ class Tagging:
         self._tables = tables
 
     def create(self, resource_ids: Iterable[str], tags: Tags) -> None:
-        """Add or overwrite. Raises ApiError, with nothing changed: the id's NotFound, TagLimitExceeded."""
+        """Add or overwrite. Raises ApiError, with nothing changed: the id's NotFound, TagLimitExceeded, InvalidParameterValue."""
         merged = {key: {**self._tables.taggable(key).tags, **tags} for key in resource_ids}
         if any(len(all_tags) > MAX_TAGS for all_tags in merged.values()):
             raise ApiError(
                 "TagLimitExceeded", f"The maximum number of {MAX_TAGS} tags per resource has been reached."
             )
+        for key in merged.keys() & self._tables.instances.keys():
+            if self._tables.instances[key].metadata.tags:
+                check_told_tags(tags)
         for resource_id, all_tags in merged.items():
             self._tables.put_tags(resource_id, frozen(all_tags))
 

@@ -177,6 +177,25 @@ class InstanceState(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class MetadataOptions:
+    """How an instance's metadata service answers (EC2 API, InstanceMetadataOptionsRequest).
+
+    As they are here they are those of an image that says `ImdsSupport: v2.0`.
+    """
+
+    tokens_required: bool = True
+    """HttpTokens: whether only version 2 is answered."""
+    hop_limit: int = 2
+    """HttpPutResponseHopLimit: how far a token travels; 1 is the instance itself, 2 its pods too."""
+    enabled: bool = True
+    """HttpEndpoint."""
+    ipv6: bool = False
+    """HttpProtocolIpv6."""
+    tags: bool = False
+    """InstanceMetadataTags: whether its tags are told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """An EC2 instance; its ENIs are found by `Region.enis_of(instance.id)`."""
 
@@ -195,6 +214,7 @@ class Instance:
     """Whether a public address comes with it, for as long as it runs."""
     boots: int = 1
     """How often it was started or rebooted: another number is another boot."""
+    metadata: MetadataOptions = MetadataOptions()
     tags: Tags = field(default_factory=dict, hash=False)
 
     @property

@@ -7,10 +7,12 @@ from typing import Any
 
 from vpclab.aws.eks import items
 from vpclab.aws.eks.arguments import PAGED, eks, page, tags
+from vpclab.aws.operations.metadata_options import metadata_options
 from vpclab.aws.protocols import Parameters
 from vpclab.aws.service import Context, operation
 from vpclab.eks import Scaling
 from vpclab.eks.errors import invalid
+from vpclab.region.values import MetadataOptions
 
 
 def create(context: Context, p: Parameters) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def create(context: Context, p: Parameters) -> dict[str, Any]:
         labels=p.get("labels", {}),
         taints=_taints(p.get("taints", ())),
         ssh_key=p.get("remoteAccess", {}).get("ec2SshKey"),
+        metadata=_metadata(launch, p.get("amiType", "AL2023_x86_64_STANDARD")),
         group_ids=(*groups, *p.get("remoteAccess", {}).get("sourceSecurityGroups", ())),
         tags=tags(p),
     )
@@ -114,6 +117,12 @@ def _name(launch: Mapping[str, Any]) -> str:
                 if tag["Key"] == "Name":
                     return str(tag["Value"])
     return ""
+
+
+def _metadata(launch: Mapping[str, Any], ami_type: str) -> MetadataOptions:
+    """As the launch template says; nodes of Amazon Linux 2023 keep tokens to themselves (EKS user guide, AL2023)."""
+    usual = MetadataOptions(hop_limit=1) if ami_type.startswith("AL2023") else MetadataOptions()
+    return metadata_options(launch.get("MetadataOptions", {}), usual)
 
 
 def _scaling(given: Mapping[str, int] | None) -> Scaling:

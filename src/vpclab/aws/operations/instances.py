@@ -14,6 +14,7 @@ from vpclab.aws.operations import arguments as args
 from vpclab.aws.operations.arguments import PAGED, Parameters, operation
 from vpclab.aws.operations.ipv6 import WANTED, wanted6
 from vpclab.aws.operations.launch_templates import launch_parameters
+from vpclab.aws.operations.metadata_options import metadata_options
 from vpclab.aws.service import ALWAYS, Context
 from vpclab.aws.service import operation as of_context
 from vpclab.region.errors import contradiction, invalid
@@ -118,6 +119,7 @@ def _launch(region: Region, p: Parameters, place: Parameters) -> Instance:
         wanted6=wanted6(place),
         image_id=p.get("ImageId", ""),
         user_data=_user_data(p.get("UserData", "")),
+        metadata=metadata_options(p.get("MetadataOptions", {})),
     )
     region.create_tags((region.primary_eni(instance.id).id,), args.tags_for(p, "network-interface"))
     return instance
