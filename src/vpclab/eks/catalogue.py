@@ -1,8 +1,10 @@
 """The add-ons that EKS offers, and which versions of each fit which Kubernetes.
 
-AWS publishes no list but DescribeAddonVersions itself, and that changes by the week. This one is a picture of it: names, owners,
-version numbers and the ranges of Kubernetes versions as AWS's documentation and release notes have them, fewer builds of each
-than AWS keeps, and no add-ons of the marketplace. So a count over it depends on the version asked for, as AWS's does, and is smaller.
+AWS publishes no list but DescribeAddonVersions itself, and that changes by the week. This one is a picture of it, written from memory, with
+fewer builds of each than AWS keeps, and no add-ons of the marketplace. So a count over it depends on the version asked for, as AWS's does,
+and is smaller; a single build, or a range of Kubernetes versions, may differ from AWS's. Compared with the EKS user guide's tables of the latest
+version by Kubernetes version (states of 2025) were vpc-cni v1.20.1-eksbuild.3 and v1.19.2-eksbuild.5, and coredns v1.12.3-eksbuild.1,
+v1.11.4-eksbuild.22, v1.11.4-eksbuild.2 and v1.10.1-eksbuild.38: these are as they stand there.
 """
 
 from __future__ import annotations
@@ -132,8 +134,8 @@ OFFERED: Mapping[str, OfferedAddon] = {
             "kube-system",
             _versions(
                 ("v1.12.4-eksbuild.1", 33, 34), ("v1.12.3-eksbuild.1", 33, 34), ("v1.12.2-eksbuild.4", 33, 34),
-                ("v1.12.1-eksbuild.2", 33, 34), ("v1.11.4-eksbuild.24", 30, 33), ("v1.11.4-eksbuild.14", 30, 33),
-                ("v1.11.4-eksbuild.2", 30, 32), ("v1.11.3-eksbuild.2", 28, 31), ("v1.11.3-eksbuild.1", 28, 31),
+                ("v1.12.1-eksbuild.2", 33, 34), ("v1.11.4-eksbuild.24", 29, 32), ("v1.11.4-eksbuild.22", 29, 32),
+                ("v1.11.4-eksbuild.14", 29, 32), ("v1.11.4-eksbuild.2", 29, 32), ("v1.11.3-eksbuild.2", 28, 31), ("v1.11.3-eksbuild.1", 28, 31),
                 ("v1.11.1-eksbuild.11", 28, 30), ("v1.11.1-eksbuild.9", 28, 30), ("v1.11.1-eksbuild.8", 28, 30),
                 ("v1.11.1-eksbuild.6", 29, 29), ("v1.11.1-eksbuild.4", 29, 29), ("v1.10.1-eksbuild.38", 28, 28),
                 ("v1.10.1-eksbuild.11", 28, 28), ("v1.10.1-eksbuild.7", 28, 28), ("v1.10.1-eksbuild.2", 28, 28),
