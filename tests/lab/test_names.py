@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpclab.lab.names import cluster_of, name_for
+from vpclab.lab.names import also_called, cluster_of, name_for
 from vpclab.region import launch_bastion, launch_node, study_region
 
 
@@ -33,3 +33,26 @@ def test_an_instance_is_a_node_by_its_tags_or_its_user_data() -> None:
     assert cluster_of(tagged) == "other"
     script = "#!/bin/bash\nset -o xtrace\n/etc/eks/bootstrap.sh mine --kubelet-extra-args ''\n"
     assert cluster_of(region.run_instance("t3.nano", subnet, user_data=script)) == "mine"
+
+
+def test_a_bastion_that_replaces_another_is_found_by_its_name_when_that_one_ends() -> None:
+    region, study = study_region()
+    old = launch_bastion(region, study)
+    subnet = study.public[0].id
+    new = region.run_instance("t3.small", subnet, name=old.name)
+    web = region.run_instance("t3.nano", subnet, name="no host name")
+    node = launch_node(region, study, 0)
+    names: dict[str, str] = {}
+    for one in (old, new, web, node):
+        names[one.id] = name_for(one, names.values())
+    assert [names[one.id] for one in (old, new, web, node)] == ["bastion", new.id, web.id, "node1"]
+    assert also_called(region.instances, names) == {}
+    region.terminate_instance(old.id)
+    assert also_called(region.instances, names)["bastion"] == new.id
+    region.advance(region.now + 3600)
+    del names[old.id]  # as the lab does when the machine is gone
+    assert also_called(region.instances, names)["bastion"] == new.id
+    later = launch_bastion(region, study)
+    names[later.id] = name_for(later, names.values())
+    assert names[later.id] == "bastion"
+    assert "bastion" not in also_called(region.instances, names)

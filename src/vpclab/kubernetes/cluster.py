@@ -27,7 +27,7 @@ from vpclab.kubernetes.supplies import Supplies
 from vpclab.lab.state import LabError, LabState
 from vpclab.node import Machine, ec2_name
 from vpclab.region import InstanceState, Study
-from vpclab.region.study import CLUSTER, NODE_GROUP
+from vpclab.region.study import BASTION_NAME, CLUSTER, NODE_GROUP
 from vpclab.region.values import Instance
 from vpclab.serving import Serving, serve
 
@@ -182,7 +182,7 @@ class Cluster:
         """What a person needs on a machine that boots: a shell on the bastion, a way onto each node. Raises OSError."""
         if isinstance(machine, KubernetesNode):
             await equip_node(machine.place, self._supplies.kit)
-        elif machine.name == BASTION:
+        elif machine.name == BASTION or self._region.instance(machine.instance_id).name == BASTION_NAME:
             nameserver = str(self._nameserver)
             variables = desk.variables(self._region, self.study, self._supplies.binaries.version())
             kubeconfig = self.control.admin_kubeconfig()

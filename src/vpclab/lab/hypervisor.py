@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vpclab.fabric import CommandError, Fabric, Place
 from vpclab.lab.kinds import NodeKind
-from vpclab.lab.names import cluster_of, name_for
+from vpclab.lab.names import also_called, cluster_of, name_for
 from vpclab.node import Machine, NodeNotReadyError, boot_place, configure_network, write_hosts
 from vpclab.region import ApiError, Instance, InstanceState, Region
 
@@ -79,6 +79,10 @@ class Hypervisor:
             self._do([one.id for one in fresh], self._bring_up(fresh))
         for instance_id in [key for key in self.names if self._gone(key)]:
             shutil.rmtree(self._root / self.names.pop(instance_id), ignore_errors=True)
+
+    def also_called(self) -> dict[str, str]:
+        """Names that lead to an instance beside `names`: see there."""
+        return also_called(self._region.instances, self.names)
 
     def of(self, instance_id: str) -> Machine | None:
         """The machine that an instance is, if it is up."""
@@ -214,7 +218,10 @@ class Hypervisor:
         """Every machine knows every other by name, also those that are down; terminated ones have no address."""
         known = [
             (enis[0].primary, name)
-            for instance_id, name in self.names.items()
+            for instance_id, name in (
+                *self.names.items(),
+                *((other, name) for name, other in self.also_called().items()),
+            )
             if (enis := self._region.enis_of(instance_id))
         ]
         await asyncio.gather(

@@ -260,6 +260,11 @@ class Lab:
             **self.fabric.places,
             **(self.cluster.places if self.cluster is not None else {}),
             **{machine.name: machine.place for machine in self.machines.values()},
+            **{
+                name: machine.place
+                for name, instance_id in self.hypervisor.also_called().items()
+                if (machine := self.hypervisor.of(instance_id)) is not None
+            },
         }
         if name in places:
             inside = places[name].namespaces

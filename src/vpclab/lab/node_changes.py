@@ -141,6 +141,9 @@ async def _next_node(eks: Eks, before: Collection[str]) -> str:
 
 def instance_named(hypervisor: Hypervisor, name: str) -> str:
     """The instance that the lab calls so, or of that id. Raises LabError."""
+    others = hypervisor.also_called()
+    if name in others:
+        return others[name]
     for instance_id, known in hypervisor.names.items():
         if name in (known, instance_id):
             return instance_id
