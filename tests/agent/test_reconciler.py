@@ -21,7 +21,7 @@ from vpccni.aws.fake_ec2 import FakeEc2
 from vpccni.aws.imds import ImdsError
 from vpccni.aws.tags import INSTANCE
 from vpccni.aws.values import DescribedEni, EniAttachment
-from vpccni.ipam.actions import AssignAddresses, Assigned, AttachEni, Outcome
+from vpccni.ipam.actions import AssignAddresses, Assigned, AttachEni, DetachEni, Outcome
 from vpccni.ipam.checkpoint import TakenBack
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.managed import NO_MANAGE
@@ -382,6 +382,26 @@ def test_metadata_alone_takes_no_eni_from_its_pods_before_the_kernel_has_lost_it
         assert ec2.actions == []
 
     tell(ec2, what, imds_only=True)
+
+
+def test_a_device_that_goes_because_we_detach_its_eni_is_no_news(ec2: FakeEc2) -> None:
+    async def what(world: World) -> None:
+        await world.look()
+        ec2.actions.clear()
+        detach = DetachEni(world.second.id)
+        world.ipam.state.under_way.begin(detach)
+        assert not isinstance(world.metadata, ImdsError)
+        world.metadata = world.metadata[:1]
+        world.reconciler.device_gone(world.second.id)
+        await world.look()
+        assert ec2.actions == []
+        assert not world.ipam.state.placement.missing
+        world.ipam.state.under_way.end(detach)
+        world.reconciler.device_gone(world.second.id)
+        await world.look()
+        assert LOOK in ec2.actions
+
+    tell(ec2, what)
 
 
 def test_an_answer_that_was_overtaken_by_our_own_change_is_not_believed(ec2: FakeEc2) -> None:

@@ -95,7 +95,6 @@ class Duties:
     def _device_gone(self, mac: str) -> None:
         for eni in self._agent.enis.values():
             if eni.mac == mac and not eni.is_primary:
-                log.warning("the device of %s has gone", eni.id)
                 self.reconciler.device_gone(eni.id)
 
     async def start(self, seen: NodeEnis | None, asked_at: float) -> None:

@@ -20,6 +20,7 @@ from vpccni.agent.node_enis import NodeEnis, Whose, by_metadata, untagged
 from vpccni.agent.threads import Threads
 from vpccni.aws.errors import Ec2Error
 from vpccni.aws.imds import ImdsError
+from vpccni.ipam.actions import DetachEni
 from vpccni.ipam.cards import Cards
 from vpccni.ipam.pool import PoolError
 from vpccni.ipam.reasons import Reason
@@ -124,7 +125,13 @@ class Reconciler:
         self._soon.set()
 
     def device_gone(self, eni: EniId) -> None:
-        """The kernel has lost the device of an ENI: no pod gets an address of it until EC2 has said what is."""
+        """The kernel has lost the device of an ENI: no pod gets an address of it until EC2 has said what is.
+
+        One that we have detached ourselves is no news.
+        """
+        if isinstance(self._owner.cards.of_eni(eni).state.under_way.on(eni), DetachEni):
+            return
+        log.warning("the device of %s has gone", eni)
         self._sightings.device_gone(self._owner.cards, eni, self._clock())
         self.ask()
 

@@ -6,6 +6,7 @@ mirrored here and in eni_steps.py; tests/sim holds the mirrors against the origi
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -92,11 +93,13 @@ class NodeEc2:
         self._manners = manners
         self._budget = manners.budget()
         self._chance = random.Random(f"client {seed} {node}")  # noqa: S311 -- spreads calls, the same in each run
+        self._knows_primary = False
         self.watch: Callable[[Undone], None] = lambda _: None
 
     def restarted(self) -> None:
-        """A new process: its budget is full again."""
+        """A new process: its budget is full again, and it has seen nothing."""
         self._budget = self._manners.budget()
+        self._knows_primary = False
 
     @property
     def now(self) -> float:
@@ -232,7 +235,15 @@ class NodeEc2:
             filters["network-interface-id"] = tuple(ids)
         if own:
             filters["attachment.instance-id"] = (self._node,)
-        return (yield from self.describe_enis_by(Query(filters=filters)))
+        found = yield from self.describe_enis_by(Query(filters=filters))
+        self._knows_primary = self._knows_primary or own
+        return found
+
+    def see_primary(self, eni: EniId) -> Work[None]:
+        """New ENIs copy its connection tracking: one question in an agent's life, if it was not seen before (vpccni.agent.cloud)."""
+        if not self._knows_primary:
+            with contextlib.suppress(CallError):  # nothing is copied then
+                self._knows_primary = bool((yield from self.describe_enis([eni])))
 
     def describe_enis_by(self, query: Query) -> Work[tuple[NetworkInterface, ...]]:
         """The first page of ENIs that match."""

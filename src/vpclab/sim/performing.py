@@ -100,6 +100,7 @@ class Performer:
 
     def _attach(self, action: AttachEni) -> Work[Outcome]:
         subnet = action.subnet or SubnetId(self.instance.subnet_id)
+        yield from self.ec2.see_primary(EniId(self.region.primary_eni(self.instance.id).id))
         created = yield from attach_new_eni(self.ec2, self.instance.id, subnet, self.groups, action)
         if not (yield from self.device_of(created.id)):
             with contextlib.suppress(CallError):  # it stays attached, and the next look finds it
