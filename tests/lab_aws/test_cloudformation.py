@@ -109,6 +109,43 @@ Outputs:
 """
 
 
+ACCOUNT = """
+Parameters:
+  Client: {Type: String, Default: sts.amazonaws.com}
+  Fails: {Type: String, Default: "no"}
+Conditions:
+  Fails: !Equals [!Ref Fails, "yes"]
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: of-a-stack
+      AssumeRolePolicyDocument: {Version: 2012-10-17, Statement: []}
+      ManagedPolicyArns: ["arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy"]
+      Policies: [{PolicyName: !Sub "own-${Client}", PolicyDocument: {Version: 2012-10-17, Statement: []}}]
+      Tags: [{Key: client, Value: !Ref Client}]
+  Managed:
+    Type: AWS::IAM::ManagedPolicy
+    Properties: {Roles: [!Ref Role], PolicyDocument: {Version: 2012-10-17, Statement: [{Resource: !Ref Client}]}}
+  Inline:
+    Type: AWS::IAM::Policy
+    Properties: {PolicyName: inline, Roles: [!Ref Role], PolicyDocument: {Version: 2012-10-17, Statement: []}}
+  Provider: {Type: AWS::IAM::OIDCProvider, Properties: {Url: "https://oidc.example/id/1", ClientIdList: [!Ref Client]}}
+  Profile: {Type: AWS::IAM::InstanceProfile, Properties: {Roles: [!Ref Role]}}
+  Wrong:
+    Type: AWS::IAM::Role
+    Condition: Fails
+    DependsOn: [Inline, Managed, Profile]
+    Properties:
+      RoleName: with-a-policy-that-is-not-there
+      AssumeRolePolicyDocument: {Version: 2012-10-17, Statement: []}
+      ManagedPolicyArns: [!Sub "arn:aws:iam::${AWS::AccountId}:policy/none"]
+Outputs:
+  Role: {Value: !GetAtt Role.Arn}
+  RoleId: {Value: !GetAtt Role.RoleId}
+"""
+
+
 class Stack:
     """A stack, and time that passes while one waits for it."""
 
@@ -137,7 +174,7 @@ class Stack:
             StackName=name,
             TemplateBody=text,
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
-            Capabilities=["CAPABILITY_IAM"],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
         )
         return self.until_settled(name)
 
@@ -146,7 +183,7 @@ class Stack:
         self.client.update_stack(
             StackName=name,
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
-            Capabilities=["CAPABILITY_IAM"],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
             **body,
         )
         return self.until_settled(name)
@@ -356,3 +393,57 @@ def test_many_pages_of_events(stack: Stack) -> None:
     )
     told = [e["EventId"] for e in everything["StackEvents"]]
     assert len(told) == len(set(told)) == 3 * 62 + 2
+
+
+def test_what_a_stack_has_of_iam_is_iam_s(stack: Stack, cloud: Cloud) -> None:
+    iam = aws_client("iam", cloud.url)
+
+    def held() -> tuple[int, int, int, int]:
+        own = iam.list_policies(Scope="Local")["Policies"]
+        providers = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+        profiles = iam.list_instance_profiles()["InstanceProfiles"]
+        return len(iam.list_roles()["Roles"]), len(own), len(profiles), len(providers)
+
+    made = stack.create("acc", ACCOUNT)
+    assert made["StackStatus"] == "CREATE_COMPLETE", "\n".join(stack.told("acc"))
+    assert held() == (1, 1, 1, 1)
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in made["Outputs"]}
+    role = iam.get_role(RoleName="of-a-stack")["Role"]
+    assert (outputs["Role"], outputs["RoleId"]) == (role["Arn"], role["RoleId"])
+    ids = stack.ids("acc")
+    attached = iam.list_attached_role_policies(RoleName="of-a-stack")["AttachedPolicies"]
+    assert {one["PolicyArn"] for one in attached} == {
+        "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy",
+        ids["Managed"],
+    }
+    inline = iam.list_role_policies(RoleName="of-a-stack")["PolicyNames"]
+    assert set(inline) == {"own-sts.amazonaws.com", "inline"}
+    [profile] = iam.list_instance_profiles_for_role(RoleName="of-a-stack")["InstanceProfiles"]
+    assert profile["InstanceProfileName"] == ids["Profile"]
+
+    assert stack.update("acc", Client="other")["StackStatus"] == "UPDATE_COMPLETE"
+    assert stack.ids("acc") == ids
+    assert set(iam.list_role_policies(RoleName="of-a-stack")["PolicyNames"]) == {"own-other", "inline"}
+    assert iam.get_role(RoleName="of-a-stack")["Role"]["Tags"] == [{"Key": "client", "Value": "other"}]
+    provider = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=ids["Provider"])
+    assert provider["ClientIDList"] == ["other"]
+    version = iam.get_policy(PolicyArn=ids["Managed"])["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=ids["Managed"], VersionId=version)["PolicyVersion"][
+        "Document"
+    ]
+    assert (version, document["Statement"]) == ("v2", [{"Resource": "other"}])
+
+    stack.client.delete_stack(StackName="acc")
+    for _ in range(40):
+        cloud.clock.now += 0.25
+        stack.client.list_exports()
+    assert held() == (0, 0, 0, 0)
+
+
+def test_a_stack_that_fails_leaves_nothing_in_iam(stack: Stack, cloud: Cloud) -> None:
+    iam = aws_client("iam", cloud.url)
+    made = stack.create("acc", ACCOUNT, Fails="yes")
+    assert made["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert any("policy/none does not exist" in line for line in stack.told("acc"))
+    assert iam.list_roles()["Roles"] == []
+    assert iam.list_policies(Scope="Local")["Policies"] == []

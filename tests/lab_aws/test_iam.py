@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from tests.lab_aws.conftest import Cloud, aws_client, client_error
 
-from vpclab.region.study import NODE_ROLE
-
 TRUST = json.dumps(
     {
         "Statement": [
@@ -23,14 +21,6 @@ CNI = "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy"
 @pytest.fixture
 def iam(cloud: Cloud) -> Any:
     return aws_client("iam", cloud.url)
-
-
-def test_the_nodes_role_is_there(iam: Any) -> None:
-    role = iam.get_role(RoleName=NODE_ROLE)["Role"]
-    assert role["Arn"] == f"arn:aws:iam::111122223333:role/{NODE_ROLE}"
-    assert role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
-    [profile] = iam.list_instance_profiles_for_role(RoleName=NODE_ROLE)["InstanceProfiles"]
-    assert profile["InstanceProfileName"] == NODE_ROLE
 
 
 def test_a_role_and_its_policies(iam: Any) -> None:
@@ -76,8 +66,9 @@ def test_an_instance_profile_has_one_role(iam: Any) -> None:
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     iam.create_instance_profile(InstanceProfileName="i")
     iam.add_role_to_instance_profile(InstanceProfileName="i", RoleName="r")
+    iam.create_role(RoleName="other", AssumeRolePolicyDocument=TRUST)
     with client_error("LimitExceeded", status=409):
-        iam.add_role_to_instance_profile(InstanceProfileName="i", RoleName=NODE_ROLE)
+        iam.add_role_to_instance_profile(InstanceProfileName="i", RoleName="other")
     with client_error("DeleteConflict", status=409):
         iam.delete_instance_profile(InstanceProfileName="i")
     with client_error("DeleteConflict", "instance profile", 409):
@@ -109,6 +100,25 @@ def test_lists_come_in_pages(iam: Any) -> None:
     for name in "abc":
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
     pages = list(iam.get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 2}))
-    assert [[one["RoleName"] for one in page["Roles"]] for page in pages] == [[NODE_ROLE, "a"], ["b", "c"]]
+    assert [[one["RoleName"] for one in page["Roles"]] for page in pages] == [["a", "b"], ["c"]]
     with client_error("ValidationError", "Invalid Marker"):
         iam.list_roles(Marker="nonsense")
+
+
+def test_a_policy_has_versions(iam: Any) -> None:
+    arn = iam.create_policy(PolicyName="p", PolicyDocument=TRUST)["Policy"]["Arn"]
+    other = json.dumps({"Version": "2012-10-17", "Statement": []})
+    made = iam.create_policy_version(PolicyArn=arn, PolicyDocument=other, SetAsDefault=True)["PolicyVersion"]
+    assert (made["VersionId"], made["IsDefaultVersion"]) == ("v2", True)
+    assert iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"] == "v2"
+    with client_error("DeleteConflict", status=409):
+        iam.delete_policy_version(PolicyArn=arn, VersionId="v2")
+    for _ in range(3):
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=TRUST)
+    with client_error("LimitExceeded", status=409):
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=TRUST)
+    iam.delete_policy_version(PolicyArn=arn, VersionId="v1")
+    with client_error("NoSuchEntity", status=404):
+        iam.get_policy_version(PolicyArn=arn, VersionId="v1")
+    with client_error("AccessDenied", status=403):
+        iam.create_policy_version(PolicyArn=CNI, PolicyDocument=TRUST)

@@ -53,6 +53,35 @@ def tag(context: Context, p: Parameters) -> dict[str, Any]:
     return {}
 
 
+def untag(context: Context, p: Parameters) -> dict[str, Any]:
+    """UntagOpenIDConnectProvider."""
+    provider = context.kept(Records).provider(p["OpenIDConnectProviderArn"])
+    provider.tags = {key: value for key, value in provider.tags.items() if key not in p["TagKeys"]}
+    return {}
+
+
+def add_client(context: Context, p: Parameters) -> dict[str, Any]:
+    """AddClientIDToOpenIDConnectProvider: one that it has is no error."""
+    provider = context.kept(Records).provider(p["OpenIDConnectProviderArn"])
+    if p["ClientID"] not in provider.clients:
+        provider.clients.append(p["ClientID"])
+    return {}
+
+
+def remove_client(context: Context, p: Parameters) -> dict[str, Any]:
+    """RemoveClientIDFromOpenIDConnectProvider: one that it has not is no error."""
+    provider = context.kept(Records).provider(p["OpenIDConnectProviderArn"])
+    provider.clients = [one for one in provider.clients if one != p["ClientID"]]
+    return {}
+
+
+def update_thumbprints(context: Context, p: Parameters) -> dict[str, Any]:
+    """UpdateOpenIDConnectProviderThumbprint."""
+    provider = context.kept(Records).provider(p["OpenIDConnectProviderArn"])
+    provider.thumbprints = list(p["ThumbprintList"])
+    return {}
+
+
 def delete(context: Context, p: Parameters) -> dict[str, Any]:
     """DeleteOpenIDConnectProvider: one that is not there is as good as deleted."""
     context.kept(Records).providers.pop(p["OpenIDConnectProviderArn"], None)
@@ -64,5 +93,13 @@ OPERATIONS = {
     "GetOpenIDConnectProvider": operation(get, "OpenIDConnectProviderArn"),
     "ListOpenIDConnectProviders": operation(list_providers),
     "TagOpenIDConnectProvider": operation(tag, "OpenIDConnectProviderArn", "Tags"),
+    "UntagOpenIDConnectProvider": operation(untag, "OpenIDConnectProviderArn", "TagKeys"),
+    "AddClientIDToOpenIDConnectProvider": operation(add_client, "OpenIDConnectProviderArn", "ClientID"),
+    "RemoveClientIDFromOpenIDConnectProvider": operation(
+        remove_client, "OpenIDConnectProviderArn", "ClientID"
+    ),
+    "UpdateOpenIDConnectProviderThumbprint": operation(
+        update_thumbprints, "OpenIDConnectProviderArn", "ThumbprintList"
+    ),
     "DeleteOpenIDConnectProvider": operation(delete, "OpenIDConnectProviderArn"),
 }

@@ -12,6 +12,9 @@ from vpclab.aws.service import Context, operation
 from vpclab.aws.times import moment
 from vpclab.region.values import ApiError
 
+MOST_VERSIONS = 5
+"""Of a policy (IAM user guide, quotas)."""
+
 
 def _item(records: Records, arn: str, policy: Policy) -> dict[str, Any]:
     return {
@@ -72,6 +75,48 @@ def get_version(context: Context, p: Parameters) -> dict[str, Any]:
     }
 
 
+def create_version(context: Context, p: Parameters) -> dict[str, Any]:
+    """CreatePolicyVersion: of the account's own, five at a time."""
+    policy = _own(context.kept(Records), p["PolicyArn"])
+    if len(policy.versions) >= MOST_VERSIONS:
+        raise ApiError(
+            "LimitExceeded",
+            f"A managed policy can have up to {MOST_VERSIONS} versions. Before you create a new version, "
+            "you must delete an existing version.",
+            409,
+        )
+    version = f"v{max(int(one[1:]) for one in policy.versions) + 1}"
+    policy.versions[version] = document(p["PolicyDocument"])
+    if p.get("SetAsDefault"):
+        policy.default = version
+    return {
+        "PolicyVersion": {
+            "VersionId": version,
+            "IsDefaultVersion": version == policy.default,
+            "CreateDate": moment(context.region.now),
+        }
+    }
+
+
+def delete_version(context: Context, p: Parameters) -> dict[str, Any]:
+    """DeletePolicyVersion: not the default one."""
+    policy = _own(context.kept(Records), p["PolicyArn"])
+    version = p["VersionId"]
+    if version not in policy.versions:
+        raise ApiError("NoSuchEntity", f"Policy {p['PolicyArn']} version {version} does not exist", 404)
+    if version == policy.default:
+        raise conflict("Cannot delete the default version of a policy.")
+    del policy.versions[version]
+    return {}
+
+
+def _own(records: Records, arn: str) -> Policy:
+    records.policy(arn)
+    if arn not in records.policies:
+        raise ApiError("AccessDenied", f"{arn} is AWS's own policy.", 403)
+    return records.policies[arn]
+
+
 def list_policies(context: Context, p: Parameters) -> dict[str, Any]:
     """ListPolicies: the account's own; AWS's are not listed."""
     records = context.kept(Records)
@@ -84,9 +129,7 @@ def delete(context: Context, p: Parameters) -> dict[str, Any]:
     """DeletePolicy."""
     records = context.kept(Records)
     arn = p["PolicyArn"]
-    records.policy(arn)
-    if arn not in records.policies:
-        raise ApiError("AccessDenied", f"{arn} is AWS's own policy.", 403)
+    _own(records, arn)
     if any(arn in role.attached for role in records.roles.values()):
         raise conflict("Cannot delete a policy attached to entities.")
     del records.policies[arn]
@@ -97,6 +140,8 @@ OPERATIONS = {
     "CreatePolicy": operation(create, "PolicyName", "Path", "PolicyDocument", "Description", "Tags"),
     "GetPolicy": operation(get, "PolicyArn"),
     "GetPolicyVersion": operation(get_version, "PolicyArn", "VersionId"),
+    "CreatePolicyVersion": operation(create_version, "PolicyArn", "PolicyDocument", "SetAsDefault"),
+    "DeletePolicyVersion": operation(delete_version, "PolicyArn", "VersionId"),
     "ListPolicies": operation(list_policies, "Scope", *PAGED),
     "DeletePolicy": operation(delete, "PolicyArn"),
 }

@@ -12,18 +12,11 @@ from vpclab.aws.protocols.form import Parameters
 from vpclab.aws.service import Remembered
 from vpclab.region.filters import page_start, page_token
 from vpclab.region.region import Region
-from vpclab.region.study import NODE_ROLE
 from vpclab.region.values import ApiError
 
 T = TypeVar("T")
 USUAL_PAGE = 100
 """IAM's MaxItems if a request names none (IAM API reference)."""
-SERVICES_DOCUMENT = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
-}
 
 
 @dataclass
@@ -82,7 +75,7 @@ class Provider:
 
 
 class Records(Remembered):
-    """The account's, by name or ARN. The role of the lab's nodes is there from the start."""
+    """The account's, by name or ARN. An account begins without any."""
 
     def __init__(self, region: Region) -> None:
         self.region = region
@@ -93,9 +86,6 @@ class Records(Remembered):
         self.providers: dict[str, Provider] = {}
         """By ARN."""
         self._made = 0
-        trust = json.dumps(SERVICES_DOCUMENT)
-        self.roles[NODE_ROLE] = Role(NODE_ROLE, "/", self.new_id("AROA"), trust, region.now)
-        self.profiles[NODE_ROLE] = Profile(NODE_ROLE, "/", self.new_id("AIPA"), region.now, [NODE_ROLE])
 
     def new_id(self, kind: str) -> str:
         """An id like AWS's: four letters that tell the kind, and seventeen more."""

@@ -1,8 +1,7 @@
-"""Types that are records only: IAM, whose policies the lab does not enforce, key pairs, log groups, handles to wait on."""
+"""Types that are records only: service-linked roles, log groups, handles to wait on."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, ClassVar
 
 from vpclab.cloudformation.deeds import seconds_of
@@ -29,98 +28,6 @@ class Inert(ResourceType):
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """Nothing is to be done."""
-
-
-def _arn(context: Context, kind: str, p: Properties, name: str) -> str:
-    return f"arn:aws:iam::{context.account}:{kind}{p.get('Path', '/')}{name}"
-
-
-def _id(prefix: str, context: Context, name: str) -> str:
-    digest = hashlib.sha256(f"{context.account}/{name}".encode()).hexdigest().upper()
-    return prefix + digest[:17]
-
-
-class Role(Inert):
-    """AWS::IAM::Role."""
-
-    name = "AWS::IAM::Role"
-    named_by, longest = "RoleName", 64
-    properties = properties(
-        replace="RoleName Path",
-        modify="AssumeRolePolicyDocument Description ManagedPolicyArns MaxSessionDuration PermissionsBoundary Policies Tags",
-        required="AssumeRolePolicyDocument",
-    )
-    attributes = frozenset({"Arn", "RoleId"})
-
-    def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
-        """Its attributes."""
-        return {"Arn": _arn(context, "role", p, physical_id), "RoleId": _id("AROA", context, physical_id)}
-
-
-class InstanceProfile(Inert):
-    """AWS::IAM::InstanceProfile."""
-
-    name = "AWS::IAM::InstanceProfile"
-    named_by = "InstanceProfileName"
-    properties = properties(replace="InstanceProfileName Path", modify="Roles", required="Roles")
-    attributes = frozenset({"Arn"})
-
-    def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
-        """Its attributes."""
-        return {"Arn": _arn(context, "instance-profile", p, physical_id)}
-
-
-class ManagedPolicy(Inert):
-    """AWS::IAM::ManagedPolicy; Ref is its ARN."""
-
-    name = "AWS::IAM::ManagedPolicy"
-    named_by = "ManagedPolicyName"
-    properties = properties(
-        replace="ManagedPolicyName Path Description",
-        modify="PolicyDocument Roles Users Groups",
-        required="PolicyDocument",
-    )
-    attributes = frozenset({"PolicyArn", "PolicyId"})
-
-    def create(self, context: Context, p: Properties) -> str:
-        """Its ARN."""
-        return _arn(context, "policy", p, super().create(context, p))
-
-    def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
-        """Its attributes."""
-        return {"PolicyArn": physical_id, "PolicyId": _id("ANPA", context, physical_id)}
-
-
-class Policy(Inert):
-    """AWS::IAM::Policy."""
-
-    name = "AWS::IAM::Policy"
-    named_by = "PolicyName"
-    properties = properties(
-        modify="PolicyName PolicyDocument Roles Users Groups", required="PolicyName PolicyDocument"
-    )
-    attributes = frozenset({"Id"})
-
-    def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
-        """Its attributes."""
-        return {"Id": physical_id}
-
-
-class OidcProvider(Inert):
-    """AWS::IAM::OIDCProvider; Ref is its ARN."""
-
-    name = "AWS::IAM::OIDCProvider"
-    properties = properties(replace="Url", modify="ClientIdList ThumbprintList Tags")
-    attributes = frozenset({"Arn"})
-
-    def create(self, context: Context, p: Properties) -> str:
-        """Its ARN."""
-        host = str(p["Url"]).removeprefix("https://")
-        return f"arn:aws:iam::{context.account}:oidc-provider/{host}"
-
-    def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
-        """Its attributes."""
-        return {"Arn": physical_id}
 
 
 class ServiceLinkedRole(Inert):
@@ -201,11 +108,6 @@ class WaitCondition(Inert):
 
 
 TYPES: tuple[ResourceType, ...] = (
-    Role(),
-    InstanceProfile(),
-    ManagedPolicy(),
-    Policy(),
-    OidcProvider(),
     ServiceLinkedRole(),
     LogGroup(),
     WaitHandle(),
