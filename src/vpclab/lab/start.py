@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from vpclab.eks.versions import VERSIONS
 from vpclab.lab.kept import KeptLab
 from vpclab.lab.settings import REGION, LabSettings
 from vpclab.lab.state import LabError, LabState, must_be_root
@@ -58,7 +59,8 @@ def start(settings: LabSettings, progress: Callable[[str], None]) -> LabState:
         # here, where the machine's network is: what is not made yet may have to be fetched
         from vpclab.kubernetes.supplies import gather  # noqa: PLC0415 -- other labs do without
 
-        gather(settings.name, REGION, settings.kubernetes_bin, progress)
+        supplies = gather(settings.name, REGION, settings.kubernetes_bin, progress)
+        settings = _of_version(settings, supplies.binaries.version())
     state = LabState(settings.name)
     state.claim()
     try:
@@ -67,6 +69,14 @@ def start(settings: LabSettings, progress: Callable[[str], None]) -> LabState:
         state.remove()
         raise
     return state
+
+
+def _of_version(settings: LabSettings, version: str) -> LabSettings:
+    """EKS says of its cluster the version that runs, like v1.30.14, unless somebody else says what it is to say."""
+    minor = ".".join(version.removeprefix("v").split(".")[:2])
+    if settings.template is not None or settings.empty or minor not in VERSIONS:
+        return settings
+    return replace(settings, parameters={"KubernetesVersion": minor, **settings.parameters})
 
 
 def resume(name: str, progress: Callable[[str], None], api_port: int | None = None) -> LabState:
