@@ -5,52 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 
-from vpclab.region.errors import contradiction, invalid
+from vpclab.region.errors import invalid
 from vpclab.region.ipv6_space import PREFIX_LENGTH, Ipv6Space
 from vpclab.region.values import ApiError, Subnet
+from vpclab.region.wants import Taken, Wants, name_of, no_free_prefix
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted6:
-    """Of these four at most one may be given; an ENI has no primary among its IPv6 addresses."""
+class Wanted6(Wants[IPv6Address, IPv6Network]):
+    """What goes on an ENI; it has no primary among its IPv6 addresses."""
 
-    count: int = 0
-    addresses: tuple[IPv6Address, ...] = ()
-    prefix_count: int = 0
-    prefixes: tuple[IPv6Network, ...] = ()
-
-    def check(self) -> None:
-        """Raises ApiError for a combination or a number that EC2 refuses whatever the subnet holds."""
-        if min(self.count, self.prefix_count) < 0:
-            raise invalid("The number of addresses or prefixes must not be negative")
-        if sum(map(bool, (self.count, self.addresses, self.prefix_count, self.prefixes))) > 1:
-            raise contradiction(
-                "Only one of Ipv6AddressCount, Ipv6Addresses, Ipv6PrefixCount and Ipv6Prefixes may be given"
-            )
-        for what in (self.addresses, self.prefixes):
-            if len(set(what)) < len(what):
-                raise invalid("An address or prefix is given twice")
-        for prefix in self.prefixes:
-            if prefix.prefixlen != PREFIX_LENGTH:
-                raise invalid(f"Prefix {prefix} is not a /{PREFIX_LENGTH}")
-
-    @property
-    def slots(self) -> int:
-        """Slots of an ENI that this fills."""
-        return self.count + len(self.addresses) + self.prefix_count + len(self.prefixes)
-
-    @property
-    def uses_prefixes(self) -> bool:
-        """Whether prefixes are asked for; they need a Nitro instance."""
-        return bool(self.prefix_count or self.prefixes)
+    PREFIX_LENGTH = PREFIX_LENGTH
+    NAMES = "Ipv6AddressCount, Ipv6Addresses, Ipv6PrefixCount and Ipv6Prefixes"
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed6:
+class Claimed6(Taken[IPv6Address, IPv6Network]):
     """What was taken."""
-
-    addresses: tuple[IPv6Address, ...] = ()
-    prefixes: tuple[IPv6Network, ...] = ()
 
 
 NOTHING6 = Wanted6()
@@ -64,7 +35,7 @@ def check6(space: Ipv6Space | None, subnet: Subnet, wanted: Wanted6) -> None:
     if space is None:
         raise invalid(f"The subnet '{subnet.id}' has no IPv6 CIDR block associated with it.")
     for network in (*map(IPv6Network, wanted.addresses), *wanted.prefixes):
-        named = network.network_address if network.prefixlen == network.max_prefixlen else network
+        named = name_of(network)
         if not network.subnet_of(space.cidr):
             raise invalid(f"Address {named} does not fall within the subnet's address range {space.cidr}")
         if network.prefixlen == network.max_prefixlen and space.is_reserved(network.network_address):
@@ -72,10 +43,7 @@ def check6(space: Ipv6Space | None, subnet: Subnet, wanted: Wanted6) -> None:
         if not space.is_free(network):
             raise ApiError("InvalidIPAddress.InUse", f"Address {named} is in use.")
     if wanted.prefix_count > space.free_prefixes:
-        raise ApiError(
-            "InsufficientCidrBlocks",
-            "The specified subnet does not have enough free cidr blocks to satisfy the request.",
-        )
+        raise no_free_prefix()
 
 
 def claim6(space: Ipv6Space | None, wanted: Wanted6) -> Claimed6:
