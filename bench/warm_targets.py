@@ -20,7 +20,7 @@ from vpclab.plan.scenario import Scenario
 SHAPES = {
     "constant": "- {shape: constant, count: 100}\n  - {name: few, shape: poisson, per_hour: 10, life: 1h}",
     "poisson": "- {shape: poisson, per_hour: 600, life: 15m}",
-    "diurnal": "- {shape: diurnal, per_hour: 600, life: 30m}",
+    "diurnal": "- {shape: diurnal, per_hour: 600, life: 15m}",
     "bursts": "- {shape: bursts, count: 100, every: 30m, life: 5m}",
     "roll-outs": "- {shape: roll-outs, count: 100, every: 2h}",
     "mixed": "- {shape: constant, count: 60}\n  - {shape: poisson, per_hour: 200, life: 5m}\n"

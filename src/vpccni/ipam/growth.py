@@ -100,9 +100,12 @@ def _may_grow(state: NodeState, growth: Growth) -> bool:
 
 
 def _cover(want: _Want, growth: Growth, now: float) -> None:
+    if want.short <= 0:
+        return
     for view in sorted(want.state.pool.enis(), key=by_fill):
-        if want.short > 0:
-            _ask_eni(want, view, growth, now)
+        if want.short <= 0:
+            return
+        _ask_eni(want, view, growth, now)
     if want.short > 0:
         _attach(want, growth, now)
 

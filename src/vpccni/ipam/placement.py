@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.values import Eni, EniId, EniRole, SubnetId, SubnetOffer
@@ -34,6 +34,8 @@ class Placement:
     missing: frozenset[EniId] = frozenset()
     """ENIs that somebody did not see any more where they should be: no pod gets an address of one meanwhile."""
     looked_at: float | None = None
+    _due: tuple[float, float] | None = field(default=None, init=False, repr=False, compare=False)
+    """When it was looked, and when to look again: asked for with every plan."""
 
     def found(self, offers: tuple[SubnetOffer, ...], excluded: frozenset[SubnetId], now: float) -> None:
         """What EC2 said."""
@@ -60,8 +62,10 @@ class Placement:
             return None
         if self.looked_at is None:
             return 0.0
-        chance = zlib.crc32(f"{self.seed} {self.looked_at}".encode()) / 0xFFFFFFFF
-        return self.looked_at + LOOK_EVERY * (1 + LOOK_JITTER * chance)
+        if self._due is None or self._due[0] != self.looked_at:
+            chance = zlib.crc32(f"{self.seed} {self.looked_at}".encode()) / 0xFFFFFFFF
+            self._due = self.looked_at, self.looked_at + LOOK_EVERY * (1 + LOOK_JITTER * chance)
+        return self._due[1]
 
     @property
     def restricts(self) -> bool:

@@ -410,9 +410,12 @@ class Pool:
     def empty_blocks_of(self, eni_id: EniId, kind: BlockKind) -> tuple[Block, ...]:
         """Blocks that could be given back: nothing assigned, nothing cooling, not on their way already.
 
-        The lowest comes first. O(n) in the ENI's slots. Raises UnknownEniError.
+        The lowest comes first. O(n) in the ENI's slots, if there are any such. Raises UnknownEniError.
         """
-        slots = self._holder(eni_id).slots.values()
+        holder = self._holder(eni_id)
+        if not holder.tallies[kind].empty_blocks:
+            return ()
+        slots = holder.slots.values()
         found = [slot for slot in slots if slot.kind is kind and slot.empty and not slot.leaving]
         return tuple(slot.block for slot in sorted(found, key=lambda slot: slot.first))
 
@@ -523,13 +526,9 @@ class Pool:
 
 
 def _view(holder: Holder) -> EniView:
-    tallies = holder.tallies.values()
-    return EniView(
-        holder.eni,
-        holder.since,
-        holder.usable,
-        len(holder.slots),
-        sum(t.total for t in tallies),
-        sum(t.assigned for t in tallies),
-        sum(t.cooling for t in tallies),
-    )
+    total = assigned = cooling = 0
+    for tally in holder.tallies.values():
+        total += tally.total
+        assigned += tally.assigned
+        cooling += tally.cooling
+    return EniView(holder.eni, holder.since, holder.usable, len(holder.slots), total, assigned, cooling)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vpccni.ipam.values import BlockKind
 
@@ -65,11 +65,15 @@ class Holdings:
 
     def with_blocks(self, count: int, kind: BlockKind) -> Holdings:
         """The same with so many more empty blocks."""
-        return replace(
-            self,
-            total=self.total + count * kind.addresses,
-            blocks=self.blocks + count,
-            empty_blocks=self.empty_blocks + count,
+        if count == 0:
+            return self
+        return Holdings(
+            self.total + count * kind.addresses,
+            self.assigned,
+            self.cooling,
+            self.blocks + count,
+            self.empty_blocks + count,
+            self.waiting,
         )
 
 

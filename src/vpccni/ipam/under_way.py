@@ -87,13 +87,18 @@ class UnderWay:
 
     def coming(self, kind: BlockKind) -> int:
         """Blocks of this kind that are on their way."""
-        asked = [a for a in self.asked if isinstance(a, AssignAddresses | AttachEni)]
-        return sum(a.count for a in asked if a.kind is kind)
+        if not self._by_eni and self._attach is None:
+            return 0
+        return sum(a.count for a in self._growing if a.kind is kind)
 
     @property
     def blocks(self) -> int:
         """Blocks that are on their way."""
-        return sum(self.coming(kind) for kind in BlockKind)
+        return sum(a.count for a in self._growing)
+
+    @property
+    def _growing(self) -> list[AssignAddresses | AttachEni]:
+        return [a for a in self.asked if isinstance(a, AssignAddresses | AttachEni)]
 
     @property
     def growing(self) -> bool:
