@@ -62,7 +62,7 @@ manifest: helm ## config/aws-k8s-cni.yaml anew, from the chart
 
 test: setup check test-pure test-kernel test-lab ## every tier
 
-test-pure: setup ## tier 1: decisions and wire formats, no privileges, under a minute
+test-pure: setup ## tier 1: decisions and wire formats, no privileges, on every core
 	$(BIN)/pytest -m 'not kernel and not lab' -n auto --dist worksteal
 
 test-kernel: setup ## tier 2: the host's wiring in network namespaces (root)

@@ -48,6 +48,8 @@ def talk(address: str, port: int) -> None:
 
 
 if __name__ == "__main__":
+    # whoever started the tests in the background may have had interrupts ignored, and that is inherited
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1] == "serve":
         serve(int(sys.argv[2]))
     else:
