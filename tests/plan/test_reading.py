@@ -100,3 +100,10 @@ def test_a_trace_beside_the_scenario(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("3,1\n")
     with pytest.raises(ScenarioError, match=r"pods\[0\].file: .*t.csv:1: a pod cannot come at 3.0"):
         read_scenario(there)
+
+
+def test_a_large_cluster_starts_as_slowly_as_ec2_lets_it() -> None:
+    said, unsaid = scenario_of(WHOLE), scenario_of(WHOLE.replace("warm_up: 2m\n", ""))
+    assert said.scaled(2000).warm_up_seconds == 120
+    assert unsaid.warm_up_seconds == unsaid.scaled(300).warm_up_seconds == 600
+    assert unsaid.scaled(2000).warm_up_seconds == 4000  # 6,000 nodes, three a second, in the first half of it

@@ -28,7 +28,7 @@ from vpclab.sim.trace import PodSpan, from_file
 T = TypeVar("T")
 ZONES = 4
 """The region has so many."""
-DEFAULT_WARM_UP, DEFAULT_SECONDS = 600.0, 86400.0
+DEFAULT_SECONDS = 86400.0
 LONGEST = 31 * 86400.0
 
 
@@ -60,7 +60,7 @@ def scenario_of(written: str, name: str = "scenario", folder: Path = Path()) -> 
         description=top.get("description", text, ""),
         seed=top.get("seed", whole(0), 1),
         seconds=length,
-        warm_up=top.get("warm_up", seconds, DEFAULT_WARM_UP),
+        warm_up=top.get("warm_up", seconds, None),
         real_delays=ec2 is None or ec2.get("delays", _delays, default=True),
         throttle=ec2 is None or ec2.get("throttle", boolean, default=True),
         rates=_rates(ec2.field("rates")) if ec2 is not None else {},

@@ -22,7 +22,7 @@ from vpclab.plan.manners import OURS, UNPACED
 from vpclab.plan.outcome import CallsOutcome, Outcome, ReasonOutcome, Series, SubnetOutcome
 from vpclab.plan.policies import setup_of
 from vpclab.plan.reading import nodes_in
-from vpclab.plan.scenario import Manager, NodeGroup, Policy, Scenario, ScenarioError
+from vpclab.plan.scenario import START_PART, Manager, NodeGroup, Policy, Scenario, ScenarioError
 from vpclab.plan.timeline import Kind, Moment, Timeline, timeline
 from vpclab.region.reservations import ReservationType
 from vpclab.region.values import ApiError, Delays
@@ -35,8 +35,6 @@ ASKED_AGAIN = re.compile(r"; EC2 is asked again in \d+ s")
 NO_ADDRESS = frozenset({"InsufficientFreeAddressesInSubnet", "InsufficientCidrBlocks"})
 SAMPLES = 288
 """Of a run: every five minutes of a day."""
-START_PART = 0.5
-"""The part of the warm-up within which the first nodes start, one after the other."""
 THERE_FROM, THERE_UNTIL = 0.6, 0.8
 """The part of the warm-up within which the pods begin that are there from the start."""
 GARBAGE_EVERY = 200_000
@@ -100,7 +98,7 @@ class Run:
         scenario, world = self._scenario, self._world
         self._others = {s.name: self._taken(s.name) for s in scenario.subnets}
         plan = timeline(scenario, self._room)
-        start = scenario.warm_up
+        start = scenario.warm_up_seconds
         first = sum(1 for m in plan.moments if m.kind is Kind.NODE_UP and m.at == 0)
         for place, moment in enumerate(m for m in plan.moments if m.kind is Kind.NODE_UP and m.at == 0):
             world.run_until(start * START_PART * place / max(first, 1))
@@ -245,7 +243,7 @@ class Run:
             raise StoppedError(str(why))
 
     def _note(self, why: Refusal, pod: str, node: str) -> ReasonOutcome:
-        at = self._world.events.now - self._scenario.warm_up
+        at = self._world.events.now - self._scenario.warm_up_seconds
         found = self._reasons.get(why.reason.value)
         if found is None:
             found = ReasonOutcome(

@@ -13,6 +13,13 @@ from vpclab.region.gate import Rate
 from vpclab.sim.trace import PodSpan
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+LEAST_WARM_UP = 600.0
+"""Seconds."""
+START_PART = 0.5
+"""The part of the warm-up within which the first nodes start, one after the other."""
+STARTS_A_SECOND = 3.0
+"""Nodes that start within a second at the most: each makes one of every call for an ENI, of which EC2 takes 5 a second
+(aws-emulation 4.3), and what is over serves its first pods."""
 
 
 class ScenarioError(ValueError):
@@ -131,8 +138,8 @@ class Scenario:
     description: str = ""
     seed: int = 1
     seconds: float = 86400.0
-    warm_up: float = 600.0
-    """For the nodes to start in, before the first pod; not counted."""
+    warm_up: float | None = None
+    """For the nodes to start in, before the first pod; not counted. None: as long as `warm_up_seconds` says."""
     real_delays: bool = True
     throttle: bool = True
     rates: Mapping[str, Rate] = field(default_factory=dict)
@@ -157,6 +164,13 @@ class Scenario:
             for p in self.pods
         )
         return replace(self, nodes=groups, pods=pods)
+
+    @property
+    def warm_up_seconds(self) -> float:
+        """What was said, else ten minutes, or as much more as so many nodes need to start without being throttled."""
+        if self.warm_up is not None:
+            return self.warm_up
+        return max(LEAST_WARM_UP, self.node_count / STARTS_A_SECOND / START_PART)
 
     @property
     def node_count(self) -> int:
