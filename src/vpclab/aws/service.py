@@ -12,7 +12,7 @@ Names of parameters and values are botocore's (the ones that boto3 has); paramet
 dates with a zone, addresses, numbers, texts; None is left out. The names after the function are the parameters that it
 honours: any other one that the model has is refused, not ignored. What the function refuses it raises as
 `ApiError(code, message)` with AWS's own code, before it has changed anything (`fields=` for what a JSON service's error carries).
-It does not wait: what takes time is put into the region's schedule, which `context.later` does, as a step with a name: `begin` says
+It does not wait: what takes time is put into the region's schedule (`context.region.later`) as a step with a name: `begin` says
 what the name means (`cloud.region.means`), so that what is planned outlives the process (`vpclab.aws.lasting`).
 
 **How to add a service.** `Service(name, OPERATIONS, begin)` with botocore's name for it; protocol and shapes come from botocore's
@@ -68,10 +68,6 @@ class Context:
     def call(self, service: str, action: str, parameters: Parameters) -> dict[str, Any]:
         """Perform another operation for the same caller, not through the gate. Raises ApiError."""
         return self.cloud.call(service, action, parameters, self)
-
-    def later(self, seconds: float, step: str, *arguments: Any) -> None:
-        """Do something after so many seconds of the region's time; at once if that is none."""
-        self.cloud.later(seconds, step, *arguments)
 
 
 class Remembered:
@@ -163,7 +159,3 @@ class Cloud:
                 "UnsupportedOperation", f"The lab does not emulate {', '.join(strange)} of {action}."
             )
         return known.perform(context or self.context(), parameters)
-
-    def later(self, seconds: float, step: str, *arguments: Any) -> None:
-        """Do something after so many seconds of the region's time; at once if that is none."""
-        self.region.later(seconds, step, *arguments)
