@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import click
@@ -12,16 +11,14 @@ from vpccni.cli.base import OUTPUT, RUN_DIR, anybody, main, must_be_root
 from vpccni.cli.bundle.archive import PODS, Bundle
 from vpccni.cli.pods.table import Row, to_text
 from vpccni.cli.told import BUNDLE
-
-REDRAW = 1.0
-"""Seconds between two looks of --watch."""
+from vpccni.cli.watching import WATCH, watched
 
 
 @main.command()
 @OUTPUT
 @RUN_DIR
 @BUNDLE
-@click.option("--watch", is_flag=True, help="Redraw every second, until Ctrl-C.")
+@WATCH
 @anybody
 def pods(output: str, run_dir: str, file: Path | None, *, watch: bool) -> None:
     """List this node's pods: address, ENI, host veth and the table by which they leave, as the kernel has it.
@@ -29,18 +26,18 @@ def pods(output: str, run_dir: str, file: Path | None, *, watch: bool) -> None:
     What is not as the agent has written it down stands in red at the end of its line; then the exit status is 1. Pods
     with branch ENIs, which are in no pool, are not listed.
     """
-    while True:
-        found = _kernels(run_dir) if file is None else _saved(file)
-        if watch:
-            click.clear()
+
+    def look() -> list[Row]:
+        return _kernels(run_dir) if file is None else _saved(file)
+
+    def draw(found: list[Row]) -> None:
         if output == "json":
             click.echo(json.dumps([row.as_json() for row in found], indent=2))
-        else:
-            for line, drifted in to_text(found):
-                click.secho(line, fg="red" if drifted else None)
-        if not watch or file is not None:
-            break
-        time.sleep(REDRAW)
+            return
+        for line, drifted in to_text(found):
+            click.secho(line, fg="red" if drifted else None)
+
+    found = watched(look, draw, watch=watch, file=file)
     raise SystemExit(1 if any(row.drift for row in found) else 0)
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vpccni.cli.base import RUN_DIR, anybody, main
+from vpccni.cli.base import RUN_DIR, anybody, main, show
 from vpccni.cli.bundle.archive import is_bundle
 from vpccni.cli.errors import CliError
 from vpccni.cli.status.render import render
 from vpccni.cli.told import from_file, told_by
-
-REDRAW = 1.0
-"""Seconds between two looks of --watch."""
+from vpccni.cli.watching import WATCH, watched
 
 
 @main.command()
@@ -24,7 +21,7 @@ REDRAW = 1.0
     "-o", "--output", type=click.Choice(["text", "wide", "json"]), default="text", help="How to print."
 )
 @RUN_DIR
-@click.option("--watch", is_flag=True, help="Redraw every second, until Ctrl-C.")
+@WATCH
 @from_file("A bundle, or what `-o json` printed, here or on another node, instead of this node's agent.")
 @anybody
 def status(output: str, run_dir: str, file: Path | None, *, watch: bool) -> None:
@@ -32,15 +29,14 @@ def status(output: str, run_dir: str, file: Path | None, *, watch: bool) -> None
 
     Exit status 1 if something is in the way of addresses for pods.
     """
-    while True:
-        found = saved(file) if file is not None else told_by(run_dir, None).get("/v2/status")
-        if watch:
-            click.clear()
-        text = json.dumps(found, indent=2) if output == "json" else render(found, wide=output == "wide")
-        click.echo(text)
-        if not watch or file is not None:
-            break
-        time.sleep(REDRAW)
+
+    def look() -> Any:
+        return saved(file) if file is not None else told_by(run_dir, None).get("/v2/status")
+
+    def draw(found: Any) -> None:
+        show(found, output, lambda status: render(status, wide=output == "wide"))
+
+    found = watched(look, draw, watch=watch, file=file)
     raise SystemExit(1 if any(pool["blocker"] for pool in found["pools"]) else 0)
 
 
