@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vpclab.aws import Cloud, cloud_of
-from vpclab.aws.lasting import dump_cloud, load_cloud
+from vpclab.aws.lasting import CloudDumps, load_cloud
 from vpclab.eks import Eks
 from vpclab.eks.values import EksDelays
 from vpclab.region import Delays, Region
@@ -70,7 +70,7 @@ def run(cloud: Cloud, until: float) -> None:
 def test_whatever_was_under_way_goes_on(kept_at: float) -> None:
     cloud = clouds()
     run(cloud, kept_at)
-    again = load_cloud(dump_cloud(cloud))
+    again = load_cloud(CloudDumps().of(cloud))
     assert told(again) == told(cloud)
     for one in (cloud, again):
         run(one, 1060.0)
@@ -86,10 +86,42 @@ def test_whatever_was_under_way_goes_on(kept_at: float) -> None:
     assert len(ask(again, "ec2", "DescribeVpcs")["Vpcs"]) == 1
 
 
+def test_a_dump_of_before_is_given_again_only_for_what_has_not_changed() -> None:
+    cloud = clouds()
+    dumps = CloudDumps()
+
+    def stacks() -> bytes:
+        """All that is given is as if it was dumped for the first time."""
+        given = dumps.of(cloud)
+        assert given == CloudDumps().of(cloud)
+        return given["service Stacks"]
+
+    def same_while_ec2_is_asked() -> bool:
+        before = stacks()
+        ask(cloud, "ec2", "CreateVpc", CidrBlock="10.9.0.0/16")
+        return stacks() is before
+
+    seen = [stacks()]
+    while (due := cloud.region.next_due()) is not None and due < 1100.0:
+        cloud.region.advance(due)
+        seen.append(stacks())
+    assert len(set(seen)) > 3, "the stack was made step by step"
+    assert same_while_ec2_is_asked()
+    ask(
+        cloud,
+        "cloudformation",
+        "UpdateTerminationProtection",
+        StackName="s",
+        EnableTerminationProtection=True,
+    )
+    assert stacks() != seen[-1]
+    assert same_while_ec2_is_asked()
+
+
 def test_keys_that_were_given_out_stay_good() -> None:
     cloud = clouds()
     given = ask(cloud, "sts", "GetSessionToken")["Credentials"]["AccessKeyId"]
-    assert load_cloud(dump_cloud(cloud)).keys.find(given) == cloud.keys.find(given) is not None
+    assert load_cloud(CloudDumps().of(cloud)).keys.find(given) == cloud.keys.find(given) is not None
 
 
 def test_every_service_that_keeps_something_lasts() -> None:

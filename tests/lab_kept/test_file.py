@@ -1,6 +1,7 @@
 """A lab's file: all or nothing, its owner's alone, and refused with a sentence where it cannot be read."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,30 @@ def test_what_was_written_is_read_by_the_next_process(tmp_path: Path) -> None:
     assert KeptLab(tmp_path).read()["cloud"] == b"2"
 
 
+def test_only_what_has_changed_is_written(tmp_path: Path) -> None:
+    def written() -> dict[str, int]:
+        """By part: the row's number, another one whenever it was written."""
+        with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+            return dict(connection.execute("SELECT name, rowid FROM parts").fetchall())
+
+    one = KeptLab(tmp_path)
+    one.write({"region": b"1", "services": b"1"})
+    before = written()
+    one.write({"region": b"1", "services": b"1"})
+    assert written() == before
+    one.write({"region": b"2", "services": b"1"})
+    assert {name for name, row in written().items() if before[name] != row} == {"region"}
+    assert one.read()["region"] == b"2"
+
+
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     one = KeptLab(tmp_path)
     one.write({"cloud": b"1"})
     with pytest.raises(sqlite3.Error):
         one.write({"settings": b"new", "cloud": object()})  # type: ignore[dict-item]
     assert "settings" not in KeptLab(tmp_path).read()
+    one.write({"settings": b"new"})
+    assert KeptLab(tmp_path).read()["settings"] == b"new"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ T = TypeVar("T")
 class Lasting(Protocol):
     """A service's state that can be kept when the lab's process ends."""
 
+    @property
+    def changes(self) -> int | None:
+        """How many there may have been: while it is the same number, so is what `lasting` gives. None: nobody counts."""
+
     def lasting(self) -> Any:
         """What there is to keep: values without functions, but for `outside`."""
 
@@ -72,6 +76,10 @@ class Context:
 
 class Remembered:
     """A state that is values alone, beside the region: all of it is kept. Meets `Lasting`."""
+
+    @property
+    def changes(self) -> None:
+        """Nobody counts."""
 
     def lasting(self) -> dict[str, Any]:
         """What there is to keep when the process ends."""

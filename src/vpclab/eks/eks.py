@@ -109,6 +109,10 @@ class Eks:
         self._members = members
         self._addons = addons
 
+    @property
+    def changes(self) -> None:
+        """Nobody counts."""
+
     def lasting(self) -> dict[str, Any]:
         """What there is to keep when the process ends."""
         return {

@@ -53,7 +53,7 @@ def deploy(cloud: Cloud, settings: LabSettings) -> Stack:
         cloud.call("cloudformation", "CreateStack", asked)
     except ApiError as error:
         raise LabError(f"CloudFormation refuses the template: {error.message}") from None
-    stack = cloud.kept(Stacks).engine.stack(CLUSTER)
+    stack = cloud.kept(Stacks).stack(CLUSTER)
     if stack.status != "CREATE_COMPLETE":
         reasons = [
             f"{one.logical_id} ({one.type}): {one.reason or one.status}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from vpclab.lab.state import LabError
 
 FILE = "cloud.db"
-FORMAT = f"{version('vpc-cni')}/1/{sys.version_info.major}.{sys.version_info.minor}"
+FORMAT = f"{version('vpc-cni')}/2/{sys.version_info.major}.{sys.version_info.minor}"
 """Whoever wrote the file must have been of the same version: it holds objects, not a format of its own."""
 
 
@@ -27,6 +27,8 @@ class KeptLab:
     def __init__(self, directory: Path) -> None:
         self._file = directory / FILE
         self._connection: sqlite3.Connection | None = None
+        self._written: dict[str, bytes] = {}
+        """Since the file was opened: it has one writer."""
 
     @property
     def there(self) -> bool:
@@ -38,7 +40,10 @@ class KeptLab:
         return self.read()["settings"].decode()
 
     def write(self, parts: Mapping[str, bytes]) -> None:
-        """Keep these parts, all or none; others stay. A process that is killed meanwhile leaves what was there before."""
+        """Keep these parts, all or none; others stay. A process that is killed meanwhile leaves what was there before.
+
+        Only what is not yet in the file is written.
+        """
         if self._connection is None:
             self._connection = sqlite3.connect(self._file, isolation_level=None)
             self._file.chmod(0o600)  # keys are in it, and whoever may write it runs what it says
@@ -47,10 +52,18 @@ class KeptLab:
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS parts (name TEXT PRIMARY KEY, written REAL NOT NULL, value BLOB NOT NULL)"
             )
-        rows = [(name, time.time(), value) for name, value in {"format": FORMAT.encode(), **parts}.items()]
-        self._connection.execute("BEGIN")
-        self._connection.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", rows)
-        self._connection.execute("COMMIT")
+        news = {
+            name: value
+            for name, value in {"format": FORMAT.encode(), **parts}.items()
+            if self._written.get(name) != value
+        }
+        if not news:
+            return
+        with self._connection:  # undone if it fails
+            self._connection.execute("BEGIN")
+            rows = [(name, time.time(), value) for name, value in news.items()]
+            self._connection.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", rows)
+        self._written |= news
 
     def read(self) -> dict[str, bytes]:
         """Every part. Raises LabError: nothing was kept, or by another version."""
@@ -77,6 +90,7 @@ class KeptLab:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._written = {}
 
 
 def as_json(value: object) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vpclab.aws import CallLog, Endpoint, Serving, serve
+from vpclab.aws.lasting import CloudDumps
 from vpclab.eks import Eks
 from vpclab.fabric import AWS_API, Fabric, Place
 from vpclab.fabric.paths import Ends, witnessed
@@ -51,6 +52,7 @@ class Lab:
         """A new lab, or if its directory has a file of one, that lab again. Raises LabError: it cannot be read."""
         self.settings = settings
         self._file = KeptLab(directory)
+        self._dumps = CloudDumps()
         self._before = recall(self._file.read()) if self._file.there else None
         self.cloud = empty_cloud(settings) if self._before is None else self._before.cloud
         self.region = self.cloud.region
@@ -155,7 +157,7 @@ class Lab:
         by_hand = {} if self._attendant is None else self._attendant.by_hand
         memory = Memory(self.cloud, self.faults, self._world, self.hypervisor.names, by_hand)
         settings = replace(self.settings, api_port=self._api_socket.getsockname()[1])
-        self._file.write(parts_of(memory, settings))
+        self._file.write(parts_of(memory, settings, self._dumps))
 
     async def _booted(self, machine: Machine) -> None:
         """What is there before a machine starts: IMDS in its VPC, and what the topology and the cluster have on it."""

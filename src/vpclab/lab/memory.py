@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vpclab.aws.lasting import dump_cloud, load_cloud
+from vpclab.aws.lasting import CloudDumps, load_cloud
 from vpclab.aws.service import Cloud
 from vpclab.lab.settings import LabSettings
 from vpclab.lab.state import LabError
@@ -29,9 +29,8 @@ class Memory:
     """Variables that people gave to nodes' agents, by instance."""
 
 
-def remember(memory: Memory, settings: LabSettings) -> dict[str, bytes]:
-    """The parts of the file."""
-    region, services = dump_cloud(memory.cloud)
+def remember(memory: Memory, settings: LabSettings, dumps: CloudDumps) -> dict[str, bytes]:
+    """The parts of the file; `dumps` are those of the lab's cloud."""
     rest: dict[str, Any] = {
         "faults": memory.faults.lasting(),
         "world": memory.world,
@@ -40,8 +39,7 @@ def remember(memory: Memory, settings: LabSettings) -> dict[str, bytes]:
     }
     return {
         "settings": settings.to_json().encode(),
-        "region": region,
-        "services": services,
+        **dumps.of(memory.cloud),
         "lab": dump(rest),
     }
 
@@ -49,7 +47,7 @@ def remember(memory: Memory, settings: LabSettings) -> dict[str, bytes]:
 def recall(parts: Mapping[str, bytes]) -> Memory:
     """What was remembered; the time since has passed in it. Raises LabError: it cannot be read."""
     try:
-        cloud = load_cloud((parts["region"], parts["services"]))
+        cloud = load_cloud(parts)
         rest = load(parts["lab"])
     except Exception as error:
         raise LabError(
