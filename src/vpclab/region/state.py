@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
 from collections.abc import Mapping
@@ -32,8 +33,7 @@ def dump(value: Any, outside: Mapping[str, object] = NOTHING) -> bytes:
     none may be part of what is kept.
     """
     written = io.BytesIO()
-    pickler = _Pickler(written, pickle.HIGHEST_PROTOCOL)
-    pickler.names = {id(one): name for name, one in outside.items()}
+    pickler = _Referring(written, outside) if outside else _Pickler(written)
     pickler.dump(value)
     return written.getvalue()
 
@@ -48,17 +48,29 @@ def load(written: bytes, outside: Mapping[str, object] = NOTHING) -> Any:
     return unpickler.load()
 
 
+def _view(of: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(of)
+
+
+def _reduced(view: MappingProxyType[Any, Any]) -> tuple[Any, ...]:
+    # tags are read-only views of dictionaries that nobody else has
+    return _view, (dict(view),)
+
+
 class _Pickler(pickle.Pickler):
-    names: Mapping[int, str] = {}
+    def __init__(self, written: io.BytesIO) -> None:
+        super().__init__(written, pickle.HIGHEST_PROTOCOL)
+        # a table, since a method that is asked about each object takes as long as all the rest
+        self.dispatch_table = {**copyreg.dispatch_table, MappingProxyType: _reduced}
+
+
+class _Referring(_Pickler):
+    def __init__(self, written: io.BytesIO, outside: Mapping[str, object]) -> None:
+        super().__init__(written)
+        self._names = {id(one): name for name, one in outside.items()}
 
     def persistent_id(self, value: Any) -> str | None:
-        return self.names.get(id(value))
-
-    def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, MappingProxyType):
-            # tags are read-only views of dictionaries that nobody else has
-            return _view, (dict(value),)
-        return NotImplemented
+        return self._names.get(id(value))
 
 
 class _Unpickler(pickle.Unpickler):
@@ -66,7 +78,3 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, name: Any) -> object:
         return self.outside[name]
-
-
-def _view(of: dict[Any, Any]) -> MappingProxyType[Any, Any]:
-    return MappingProxyType(of)
