@@ -247,10 +247,6 @@ class NatGateway(Tagged):
         """Its attributes."""
         return {"NatGatewayId": physical_id}
 
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
-        """Tags."""
-        retagged(context, physical_id, old, new)
-
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteNatGateway."""
         context.call("ec2", "DeleteNatGateway", NatGatewayId=physical_id)
@@ -289,10 +285,6 @@ class Peering(Tagged):
     def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
         """Its attributes."""
         return {"Id": physical_id}
-
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
-        """Tags."""
-        retagged(context, physical_id, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteVpcPeeringConnection."""

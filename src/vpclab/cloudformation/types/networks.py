@@ -209,10 +209,6 @@ class InternetGateway(Tagged):
         """Its attributes."""
         return {"InternetGatewayId": physical_id}
 
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
-        """Tags."""
-        retagged(context, physical_id, old, new)
-
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteInternetGateway."""
         context.call("ec2", "DeleteInternetGateway", InternetGatewayId=physical_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from vpclab.cloudformation.errors import ResourceFailed
 from vpclab.cloudformation.resource_type import Context, ResourceType, properties
-from vpclab.cloudformation.types.shapes import Tagged, retagged, specified
+from vpclab.cloudformation.types.shapes import Tagged, specified
 from vpclab.cloudformation.values import Properties
 
 TARGETS = (
@@ -35,10 +35,6 @@ class RouteTable(Tagged):
     def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
         """Its attributes."""
         return {"RouteTableId": physical_id}
-
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
-        """Tags."""
-        retagged(context, physical_id, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteRouteTable."""

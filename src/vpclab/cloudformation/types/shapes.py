@@ -16,6 +16,10 @@ class Tagged(ResourceType):
         """The same."""
         return physical_id
 
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
+        """Tags."""
+        retagged(context, physical_id, old, new)
+
 
 def flag(value: Any) -> bool | None:
     """A truth, which may be written as text. Raises ValueError."""
