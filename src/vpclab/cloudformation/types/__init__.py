@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from vpclab.cloudformation.resource_type import ResourceType
 from vpclab.cloudformation.types import (
     eks,
+    eks_access,
     iam,
     inert,
     instances,
@@ -16,7 +17,7 @@ from vpclab.cloudformation.types import (
 
 TYPES: Mapping[str, ResourceType] = {
     one.name: one
-    for family in (networks, routes, security_groups, interfaces, instances, eks, iam, inert)
+    for family in (networks, routes, security_groups, interfaces, instances, eks, eks_access, iam, inert)
     for one in family.TYPES
 }
 

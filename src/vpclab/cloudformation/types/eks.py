@@ -1,4 +1,4 @@
-"""AWS::EKS: clusters, managed node groups, add-ons, access entries, pod identities."""
+"""AWS::EKS: clusters, managed node groups, add-ons: what takes its time and has a status."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ from typing import Any
 from vpclab.cloudformation.errors import ResourceFailed
 from vpclab.cloudformation.functions import text_of
 from vpclab.cloudformation.resource_type import Context, ResourceType, changed, properties
-from vpclab.cloudformation.types.shapes import flag, lowered, whole
+from vpclab.cloudformation.types.shapes import TaggedInEks, flag, lowered, whole
 from vpclab.cloudformation.values import Properties
 
 _FAILED = frozenset({"FAILED", "CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED"})
 
 
-def _settled(found: Mapping[str, Any], what: str) -> bool:
-    """Whether it is ACTIVE. Raises ResourceFailed with what is wrong."""
-    status = str(found["status"])
-    if status in _FAILED:
-        issues = (found.get("health") or {}).get("issues") or ()
-        why = "; ".join(str(one.get("message") or one.get("code")) for one in issues)
-        raise ResourceFailed(f"{what} is {status}{f': {why}' if why else ''}")
-    return status == "ACTIVE"
+class _WithStatus(TaggedInEks):
+    """What EKS tells the status of: it is there once it is ACTIVE."""
+
+    def found(self, context: Context, physical_id: str) -> Mapping[str, Any]:
+        """As EKS describes it. Raises ApiError: ResourceNotFoundException."""
+        raise NotImplementedError
+
+    def settled(self, context: Context, physical_id: str, p: Properties) -> bool:
+        """Whether it is ACTIVE. Raises ResourceFailed with what is wrong."""
+        found = self.found(context, physical_id)
+        status = str(found["status"])
+        if status in _FAILED:
+            issues = (found.get("health") or {}).get("issues") or ()
+            why = "; ".join(str(one.get("message") or one.get("code")) for one in issues)
+            what = self.name.rpartition("::")[2]
+            raise ResourceFailed(f"{what} {physical_id} is {status}{f': {why}' if why else ''}")
+        return status == "ACTIVE"
+
+    def gone(self, context: Context, physical_id: str, p: Properties) -> bool:
+        """False while there is an answer; that there is none is told by ResourceNotFoundException."""
+        self.settled(context, physical_id, p)
+        return False
 
 
-class _OfEks(ResourceType):
-    def _retag(self, context: Context, arn: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
-        gone = sorted(old.keys() - new.keys())
-        if gone:
-            context.call("eks", "UntagResource", resourceArn=arn, tagKeys=gone)
-        if dict(new) != dict(old):
-            context.call("eks", "TagResource", resourceArn=arn, tags=dict(new))
-
-
-class Cluster(_OfEks):
+class Cluster(_WithStatus):
     """AWS::EKS::Cluster; Ref is its name."""
 
     name = "AWS::EKS::Cluster"
@@ -62,17 +67,13 @@ class Cluster(_OfEks):
             kubernetesNetworkConfig=lowered(p.get("KubernetesNetworkConfig")),
             logging=_logging(p),
             accessConfig=_access(p),
-            tags=context.tags(p.get("Tags")),
+            tags=self.tags(context, p),
         )
         return str(made["cluster"]["name"])
 
-    def settled(self, context: Context, physical_id: str, p: Properties) -> bool:
-        """Whether it is ACTIVE. Raises ResourceFailed."""
-        return _settled(self._cluster(context, physical_id), f"Cluster {physical_id}")
-
     def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
         """Its attributes."""
-        cluster = self._cluster(context, physical_id)
+        cluster = self.found(context, physical_id)
         network = cluster["resourcesVpcConfig"]
         return {
             "Arn": str(cluster["arn"]),
@@ -105,20 +106,16 @@ class Cluster(_OfEks):
             )
         for action, given in steps:
             context.call("eks", action, name=physical_id, **given)
-        arn = str(self._cluster(context, physical_id)["arn"])
-        self._retag(context, arn, context.tags(old.get("Tags")), context.tags(new.get("Tags")))
+        arn = str(self.found(context, physical_id)["arn"])
+        self.retag(context, arn, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteCluster."""
         context.call("eks", "DeleteCluster", name=physical_id)
 
-    def gone(self, context: Context, physical_id: str, p: Properties) -> bool:
-        """False while there is an answer; that there is none is told by ResourceNotFoundException."""
-        _settled(self._cluster(context, physical_id), f"Cluster {physical_id}")
-        return False
-
-    def _cluster(self, context: Context, name: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = context.call("eks", "DescribeCluster", name=name)["cluster"]
+    def found(self, context: Context, physical_id: str) -> Mapping[str, Any]:
+        """DescribeCluster."""
+        found: Mapping[str, Any] = context.call("eks", "DescribeCluster", name=physical_id)["cluster"]
         return found
 
 
@@ -151,7 +148,7 @@ def _log_types(p: Properties) -> list[str]:
     return [str(one["Type"]) for one in enabled]
 
 
-class Nodegroup(_OfEks):
+class Nodegroup(_WithStatus):
     """AWS::EKS::Nodegroup; Ref is CLUSTER/GROUP."""
 
     name = "AWS::EKS::Nodegroup"
@@ -181,20 +178,16 @@ class Nodegroup(_OfEks):
             taints=lowered(p.get("Taints")),
             remoteAccess=_remote(p.get("RemoteAccess")),
             launchTemplate=_launch_template(p),
-            tags=self._tags(context, p),
+            tags=self.tags(context, p),
             **{key[:1].lower() + key[1:]: p[key] for key in plain if key in p},
         )
         group = made["nodegroup"]
         return f"{group['clusterName']}/{group['nodegroupName']}"
 
-    def settled(self, context: Context, physical_id: str, p: Properties) -> bool:
-        """Whether it is ACTIVE. Raises ResourceFailed."""
-        return _settled(self._group(context, physical_id), f"Nodegroup {physical_id}")
-
     def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
         """Its attributes."""
         cluster, _, name = physical_id.partition("/")
-        arn = str(self._group(context, physical_id)["nodegroupArn"])
+        arn = str(self.found(context, physical_id)["nodegroupArn"])
         return {"Arn": arn, "ClusterName": cluster, "Id": physical_id, "NodegroupName": name}
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
@@ -221,24 +214,21 @@ class Nodegroup(_OfEks):
                 releaseVersion=new.get("ReleaseVersion") if "ReleaseVersion" in different else None,
                 launchTemplate=_launch_template(new) if "LaunchTemplate" in different else None,
             )
-        arn = str(self._group(context, physical_id)["nodegroupArn"])
-        self._retag(context, arn, self._tags(context, old), self._tags(context, new))
+        arn = str(self.found(context, physical_id)["nodegroupArn"])
+        self.retag(context, arn, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteNodegroup."""
         cluster, _, name = physical_id.partition("/")
         context.call("eks", "DeleteNodegroup", clusterName=cluster, nodegroupName=name)
 
-    def gone(self, context: Context, physical_id: str, p: Properties) -> bool:
-        """False while there is an answer; that there is none is told by ResourceNotFoundException."""
-        _settled(self._group(context, physical_id), f"Nodegroup {physical_id}")
-        return False
-
-    def _tags(self, context: Context, p: Properties) -> dict[str, str]:
+    def tags(self, context: Context, p: Properties) -> dict[str, str]:
+        """Of a mapping."""
         own = p.get("Tags") or {}
         return context.tags([{"Key": key, "Value": value} for key, value in own.items()])
 
-    def _group(self, context: Context, physical_id: str) -> Mapping[str, Any]:
+    def found(self, context: Context, physical_id: str) -> Mapping[str, Any]:
+        """DescribeNodegroup."""
         cluster, _, name = physical_id.partition("/")
         found: Mapping[str, Any] = context.call(
             "eks", "DescribeNodegroup", clusterName=cluster, nodegroupName=name
@@ -275,7 +265,7 @@ def _taints(old: Properties, new: Properties) -> dict[str, Any]:
     }
 
 
-class Addon(_OfEks):
+class Addon(_WithStatus):
     """AWS::EKS::Addon; Ref is CLUSTER|ADDON."""
 
     name = "AWS::EKS::Addon"
@@ -289,35 +279,26 @@ class Addon(_OfEks):
 
     def create(self, context: Context, p: Properties) -> str:
         """CreateAddon."""
-        context.call("eks", "CreateAddon", **self._given(p), tags=context.tags(p.get("Tags")))
+        context.call("eks", "CreateAddon", **self._given(p), tags=self.tags(context, p))
         return f"{p['ClusterName']}|{p['AddonName']}"
-
-    def settled(self, context: Context, physical_id: str, p: Properties) -> bool:
-        """Whether it is ACTIVE. Raises ResourceFailed."""
-        return _settled(self._addon(context, physical_id), f"Addon {physical_id}")
 
     def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
         """Its attributes."""
-        return {"Arn": str(self._addon(context, physical_id)["addonArn"])}
+        return {"Arn": str(self.found(context, physical_id)["addonArn"])}
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
         """UpdateAddon; tags."""
         shown = {"AddonVersion", "ConfigurationValues", "ServiceAccountRoleArn", "PodIdentityAssociations"}
         if shown & set(changed(old, new)):
             context.call("eks", "UpdateAddon", **self._given(new))
-        arn = str(self._addon(context, physical_id)["addonArn"])
-        self._retag(context, arn, context.tags(old.get("Tags")), context.tags(new.get("Tags")))
+        arn = str(self.found(context, physical_id)["addonArn"])
+        self.retag(context, arn, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteAddon."""
         cluster, _, name = physical_id.partition("|")
         preserve = flag(p.get("PreserveOnDelete"))
         context.call("eks", "DeleteAddon", clusterName=cluster, addonName=name, preserve=preserve)
-
-    def gone(self, context: Context, physical_id: str, p: Properties) -> bool:
-        """False while there is an answer; that there is none is told by ResourceNotFoundException."""
-        _settled(self._addon(context, physical_id), f"Addon {physical_id}")
-        return False
 
     def _given(self, p: Properties) -> dict[str, Any]:
         names = (
@@ -328,7 +309,8 @@ class Addon(_OfEks):
             found["podIdentityAssociations"] = lowered(p["PodIdentityAssociations"])
         return found
 
-    def _addon(self, context: Context, physical_id: str) -> Mapping[str, Any]:
+    def found(self, context: Context, physical_id: str) -> Mapping[str, Any]:
+        """DescribeAddon."""
         cluster, _, name = physical_id.partition("|")
         found: Mapping[str, Any] = context.call("eks", "DescribeAddon", clusterName=cluster, addonName=name)[
             "addon"
@@ -336,118 +318,4 @@ class Addon(_OfEks):
         return found
 
 
-class AccessEntry(_OfEks):
-    """AWS::EKS::AccessEntry; Ref is PRINCIPAL|CLUSTER."""
-
-    name = "AWS::EKS::AccessEntry"
-    properties = properties(
-        replace="ClusterName PrincipalArn Type",
-        modify="KubernetesGroups Username AccessPolicies Tags",
-        required="ClusterName PrincipalArn",
-    )
-    attributes = frozenset({"AccessEntryArn"})
-
-    def create(self, context: Context, p: Properties) -> str:
-        """CreateAccessEntry, AssociateAccessPolicy."""
-        plain = ("Type", "KubernetesGroups", "Username")
-        context.call(
-            "eks",
-            "CreateAccessEntry",
-            **self._where(p),
-            tags=context.tags(p.get("Tags")),
-            **{key[:1].lower() + key[1:]: p[key] for key in plain if key in p},
-        )
-        self._policies(context, {}, p)
-        return f"{p['PrincipalArn']}|{p['ClusterName']}"
-
-    def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
-        """Its attributes."""
-        return {"AccessEntryArn": str(self._entry(context, p)["accessEntryArn"])}
-
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
-        """UpdateAccessEntry, policies, tags."""
-        if {"KubernetesGroups", "Username"} & set(changed(old, new)):
-            context.call(
-                "eks",
-                "UpdateAccessEntry",
-                **self._where(new),
-                kubernetesGroups=new.get("KubernetesGroups", []),
-                username=new.get("Username"),
-            )
-        self._policies(context, old, new)
-        arn = str(self._entry(context, new)["accessEntryArn"])
-        self._retag(context, arn, context.tags(old.get("Tags")), context.tags(new.get("Tags")))
-
-    def delete(self, context: Context, physical_id: str, p: Properties) -> None:
-        """DeleteAccessEntry."""
-        context.call("eks", "DeleteAccessEntry", **self._where(p))
-
-    def _policies(self, context: Context, old: Properties, new: Properties) -> None:
-        had = {one["PolicyArn"]: one for one in old.get("AccessPolicies") or ()}
-        wanted = {one["PolicyArn"]: one for one in new.get("AccessPolicies") or ()}
-        for arn in sorted(had.keys() - wanted.keys()):
-            context.call("eks", "DisassociateAccessPolicy", **self._where(new), policyArn=arn)
-        for arn, one in wanted.items():
-            if had.get(arn) != one:
-                scope = lowered(one["AccessScope"])
-                context.call(
-                    "eks", "AssociateAccessPolicy", **self._where(new), policyArn=arn, accessScope=scope
-                )
-
-    def _entry(self, context: Context, p: Properties) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = context.call("eks", "DescribeAccessEntry", **self._where(p))["accessEntry"]
-        return found
-
-    def _where(self, p: Properties) -> dict[str, Any]:
-        return {"clusterName": p["ClusterName"], "principalArn": p["PrincipalArn"]}
-
-
-class PodIdentity(_OfEks):
-    """AWS::EKS::PodIdentityAssociation."""
-
-    name = "AWS::EKS::PodIdentityAssociation"
-    properties = properties(
-        replace="ClusterName Namespace ServiceAccount",
-        modify="RoleArn Tags",
-        required="ClusterName Namespace ServiceAccount RoleArn",
-    )
-    attributes = frozenset({"AssociationArn", "AssociationId"})
-
-    def create(self, context: Context, p: Properties) -> str:
-        """CreatePodIdentityAssociation."""
-        made = context.call(
-            "eks",
-            "CreatePodIdentityAssociation",
-            clusterName=p["ClusterName"],
-            namespace=p["Namespace"],
-            serviceAccount=p["ServiceAccount"],
-            roleArn=p["RoleArn"],
-            tags=context.tags(p.get("Tags")),
-        )
-        return str(made["association"]["associationId"])
-
-    def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
-        """Its attributes."""
-        found = context.call(
-            "eks", "DescribePodIdentityAssociation", clusterName=p["ClusterName"], associationId=physical_id
-        )
-        return {"AssociationArn": str(found["association"]["associationArn"]), "AssociationId": physical_id}
-
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
-        """UpdatePodIdentityAssociation."""
-        context.call(
-            "eks",
-            "UpdatePodIdentityAssociation",
-            clusterName=new["ClusterName"],
-            associationId=physical_id,
-            roleArn=new["RoleArn"],
-        )
-
-    def delete(self, context: Context, physical_id: str, p: Properties) -> None:
-        """DeletePodIdentityAssociation."""
-        context.call(
-            "eks", "DeletePodIdentityAssociation", clusterName=p["ClusterName"], associationId=physical_id
-        )
-
-
-TYPES: tuple[ResourceType, ...] = (Cluster(), Nodegroup(), Addon(), AccessEntry(), PodIdentity())
+TYPES: tuple[ResourceType, ...] = (Cluster(), Nodegroup(), Addon())

@@ -21,6 +21,23 @@ class Tagged(ResourceType):
         retagged(context, physical_id, old, new)
 
 
+class TaggedInEks(ResourceType):
+    """A type of EKS's, which knows whatever is tagged by its ARN."""
+
+    def tags(self, context: Context, p: Properties) -> dict[str, str]:
+        """Its own, and the stack's."""
+        return context.tags(p.get("Tags"))
+
+    def retag(self, context: Context, arn: str, old: Properties, new: Properties) -> None:
+        """UntagResource, TagResource."""
+        had, wanted = self.tags(context, old), self.tags(context, new)
+        gone = sorted(had.keys() - wanted.keys())
+        if gone:
+            context.call("eks", "UntagResource", resourceArn=arn, tagKeys=gone)
+        if wanted != had:
+            context.call("eks", "TagResource", resourceArn=arn, tags=wanted)
+
+
 def flag(value: Any) -> bool | None:
     """A truth, which may be written as text. Raises ValueError."""
     if value is None or isinstance(value, bool):
