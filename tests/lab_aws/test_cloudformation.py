@@ -21,7 +21,7 @@ Resources:
     Properties: {CidrBlock: 10.7.0.0/16, EnableDnsHostnames: "true", Tags: [{Key: owner, Value: !Ref Owner}]}
   Ipv6: {Type: AWS::EC2::VPCCidrBlock, Properties: {VpcId: !Ref Vpc, AmazonProvidedIpv6CidrBlock: true}}
   More: {Type: AWS::EC2::VPCCidrBlock, Properties: {VpcId: !Ref Vpc, CidrBlock: 100.64.0.0/16}}
-  Igw: {Type: AWS::EC2::InternetGateway}
+  Igw: {Type: AWS::EC2::InternetGateway, Properties: {Tags: [{Key: owner, Value: !Ref Owner}]}}
   Attached: {Type: AWS::EC2::VPCGatewayAttachment, Properties: {VpcId: !Ref Vpc, InternetGatewayId: !Ref Igw}}
   Eigw: {Type: AWS::EC2::EgressOnlyInternetGateway, DependsOn: Ipv6, Properties: {VpcId: !Ref Vpc}}
   Table: {Type: AWS::EC2::RouteTable, Properties: {VpcId: !Ref Vpc}}
@@ -241,7 +241,9 @@ def test_every_type_of_ec2_comes_changes_and_goes(stack: Stack, cloud: Cloud) ->
     [group] = cloud.client.describe_security_groups(GroupIds=[ids["Group"]])["SecurityGroups"]
     assert {one.get("FromPort") for one in group["IpPermissions"]} == {443, None}
     [vpc] = cloud.client.describe_vpcs(VpcIds=[ids["Vpc"]])["Vpcs"]
+    [gateway] = cloud.client.describe_internet_gateways(InternetGatewayIds=[ids["Igw"]])["InternetGateways"]
     assert {"Key": "owner", "Value": "you"} in vpc["Tags"]
+    assert {"Key": "owner", "Value": "you"} in gateway["Tags"]
     fresh = stack.ids()
     assert fresh["Host"] != ids["Host"]
     assert {key for key in ids if ids[key] != fresh[key]} == {"Host"}
@@ -447,3 +449,23 @@ def test_a_stack_that_fails_leaves_nothing_in_iam(stack: Stack, cloud: Cloud) ->
     assert any("policy/none does not exist" in line for line in stack.told("acc"))
     assert iam.list_roles()["Roles"] == []
     assert iam.list_policies(Scope="Local")["Policies"] == []
+
+
+def test_what_a_role_that_is_not_there_is_given_is_not_made(stack: Stack, cloud: Cloud) -> None:
+    iam = aws_client("iam", cloud.url)
+    made = stack.create(
+        "acc",
+        """
+Resources:
+  Managed:
+    Type: AWS::IAM::ManagedPolicy
+    Properties: {Roles: [nobody], PolicyDocument: {Version: 2012-10-17, Statement: []}}
+""",
+    )
+    assert made["StackStatus"] == "ROLLBACK_COMPLETE"
+    [why] = [line for line in stack.told("acc") if line.startswith("Managed CREATE_FAILED")]
+    assert "nobody" in why
+    assert iam.list_policies(Scope="Local")["Policies"] == []
+    profile = "Resources: {P: {Type: AWS::IAM::InstanceProfile, Properties: {Roles: [nobody]}}}"
+    assert stack.create("other", profile)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert iam.list_instance_profiles()["InstanceProfiles"] == []

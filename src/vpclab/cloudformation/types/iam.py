@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from vpclab.cloudformation.resource_type import Context, ResourceType, changed, properties
 from vpclab.cloudformation.types.shapes import whole
@@ -135,23 +135,51 @@ def _take(context: Context, role: str, name: str) -> None:
     _tolerant(lambda: context.call("iam", "DeleteRolePolicy", RoleName=role, PolicyName=name))
 
 
-class InstanceProfile(ResourceType):
+class _OfRoles(ResourceType):
+    """What is made by itself and then given to roles, by a call for each: to all of them, or it is not made."""
+
+    id_parameter: ClassVar[str]
+    """What the calls have its physical id in."""
+    give: ClassVar[str]
+    take: ClassVar[str]
+
+    def given(self, context: Context, physical_id: str, p: Properties) -> str:
+        """Once it is made, to its roles; -> its physical id. Raises ApiError: a role is refused, and it is deleted again."""
+        try:
+            self.roles(context, physical_id, {}, p)
+        except ApiError:
+            self.delete(context, physical_id, p)
+            raise
+        return physical_id
+
+    def roles(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
+        """Take it from those that are not to have it any more, give it to those that are to have it now."""
+
+        def call(action: str, role: str) -> None:
+            context.call("iam", action, **{self.id_parameter: physical_id}, RoleName=role)
+
+        _difference(
+            old.get("Roles") or (),
+            new.get("Roles") or (),
+            lambda role: _tolerant(lambda: call(self.take, role)),
+            lambda role: call(self.give, role),
+        )
+
+
+class InstanceProfile(_OfRoles):
     """AWS::IAM::InstanceProfile."""
 
     name = "AWS::IAM::InstanceProfile"
     properties = properties(replace="InstanceProfileName Path", modify="Roles", required="Roles")
     attributes = frozenset({"Arn"})
+    id_parameter = "InstanceProfileName"
+    give, take = "AddRoleToInstanceProfile", "RemoveRoleFromInstanceProfile"
 
     def create(self, context: Context, p: Properties) -> str:
         """CreateInstanceProfile, AddRoleToInstanceProfile."""
         name = str(p.get("InstanceProfileName") or context.name(128))
         context.call("iam", "CreateInstanceProfile", InstanceProfileName=name, Path=p.get("Path"))
-        try:
-            self._roles(context, name, (), p["Roles"])
-        except ApiError:
-            self.delete(context, name, p)
-            raise
-        return name
+        return self.given(context, name, p)
 
     def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
         """Its attributes."""
@@ -160,26 +188,15 @@ class InstanceProfile(ResourceType):
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
         """Another role."""
-        self._roles(context, physical_id, old["Roles"], new["Roles"])
+        self.roles(context, physical_id, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """RemoveRoleFromInstanceProfile, DeleteInstanceProfile."""
-        self._roles(context, physical_id, p["Roles"], ())
+        self.roles(context, physical_id, p, {})
         _tolerant(lambda: context.call("iam", "DeleteInstanceProfile", InstanceProfileName=physical_id))
 
-    def _roles(self, context: Context, profile: str, old: Iterable[str], new: Iterable[str]) -> None:
-        def call(action: str, role: str) -> None:
-            context.call("iam", action, InstanceProfileName=profile, RoleName=role)
 
-        _difference(
-            old,
-            new,
-            lambda role: _tolerant(lambda: call("RemoveRoleFromInstanceProfile", role)),
-            lambda role: call("AddRoleToInstanceProfile", role),
-        )
-
-
-class ManagedPolicy(ResourceType):
+class ManagedPolicy(_OfRoles):
     """AWS::IAM::ManagedPolicy; Ref is its ARN."""
 
     name = "AWS::IAM::ManagedPolicy"
@@ -190,6 +207,8 @@ class ManagedPolicy(ResourceType):
         inert="Users Groups",
     )
     attributes = frozenset({"PolicyArn", "PolicyId"})
+    id_parameter = "PolicyArn"
+    give, take = "AttachRolePolicy", "DetachRolePolicy"
 
     def create(self, context: Context, p: Properties) -> str:
         """CreatePolicy, AttachRolePolicy; -> its ARN."""
@@ -201,13 +220,7 @@ class ManagedPolicy(ResourceType):
             Description=p.get("Description"),
             PolicyDocument=_document(p["PolicyDocument"]),
         )
-        arn = str(made["Policy"]["Arn"])
-        try:
-            self._roles(context, arn, (), p.get("Roles") or ())
-        except ApiError:
-            self.delete(context, arn, p)
-            raise
-        return arn
+        return self.given(context, str(made["Policy"]["Arn"]), p)
 
     def read(self, context: Context, physical_id: str, p: Properties) -> dict[str, Any]:
         """Its attributes."""
@@ -226,23 +239,12 @@ class ManagedPolicy(ResourceType):
                 SetAsDefault=True,
             )
             context.call("iam", "DeletePolicyVersion", PolicyArn=physical_id, VersionId=before)
-        self._roles(context, physical_id, old.get("Roles") or (), new.get("Roles") or ())
+        self.roles(context, physical_id, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DetachRolePolicy, DeletePolicy."""
-        self._roles(context, physical_id, p.get("Roles") or (), ())
+        self.roles(context, physical_id, p, {})
         _tolerant(lambda: context.call("iam", "DeletePolicy", PolicyArn=physical_id))
-
-    def _roles(self, context: Context, arn: str, old: Iterable[str], new: Iterable[str]) -> None:
-        def call(action: str, role: str) -> None:
-            context.call("iam", action, RoleName=role, PolicyArn=arn)
-
-        _difference(
-            old,
-            new,
-            lambda role: _tolerant(lambda: call("DetachRolePolicy", role)),
-            lambda role: call("AttachRolePolicy", role),
-        )
 
 
 class Policy(ResourceType):
