@@ -39,7 +39,9 @@ LABEL = "k8s.amazonaws.com/eniConfig"
 
 
 class World:
-    def __init__(self, ec2: FakeEc2, settings: Settings, cluster: FakeCluster | None) -> None:
+    def __init__(
+        self, ec2: FakeEc2, settings: Settings, cluster: FakeCluster | None, patience: float
+    ) -> None:
         limits = known_limits("t3.medium")
         assert limits is not None
         loop = asyncio.get_running_loop()
@@ -64,7 +66,7 @@ class World:
                     return FoundSubnets(action, ())
             raise AssertionError(action)
 
-        self.agent = Agent(pool, enis, Host(), Disk(), perform, loop.time, patience=1.0)
+        self.agent = Agent(pool, enis, Host(), Disk(), perform, loop.time, patience=patience)
         scene = Scene(settings, loop.time)
         self.inside = InCluster(
             settings, self.agent, self.cloud, limits, loop.time, scene=scene, cluster=cluster, environ={}
@@ -87,10 +89,15 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def tell(
-    ec2: FakeEc2, settings: Settings, cluster: FakeCluster | None, what: Callable[[World], Awaitable[None]]
+    ec2: FakeEc2,
+    settings: Settings,
+    cluster: FakeCluster | None,
+    what: Callable[[World], Awaitable[None]],
+    *,
+    patience: float = 1.0,
 ) -> None:
     async def told() -> None:
-        world = World(ec2, settings, cluster)
+        world = World(ec2, settings, cluster, patience)
         try:
             await what(world)
         finally:
@@ -162,7 +169,7 @@ def test_without_its_eni_config_a_node_says_what_is_missing(ec2: FakeEc2, missin
         await until(lambda: words[missing] in str(placement.refusal))
         assert "ENIConfig" in refused.value.details
 
-    tell(ec2, Settings(node_name="node-a", custom_networking=True), cluster, what)
+    tell(ec2, Settings(node_name="node-a", custom_networking=True), cluster, what, patience=0.4)
 
 
 def test_a_pods_annotation_says_its_address_while_it_has_it(ec2: FakeEc2) -> None:

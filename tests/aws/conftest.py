@@ -63,6 +63,7 @@ class Ec2Script:
 
 class _Quiet(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one piece: apart, a delayed acknowledgement of 40 ms lies between them
 
     def log_message(self, *_: object) -> None:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ CALLED = {
 }  # fmt: skip
 
 
+@functools.cache
 def session(*, ours: bool) -> Session:
+    """Shared, for reading all of EC2's model takes a quarter of a second."""
     made, loader = Session(), Loader()
     if ours:
         loader.search_paths.insert(0, str(DATA))

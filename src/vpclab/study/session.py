@@ -46,6 +46,7 @@ class Session:
     def __init__(self, enter: Sequence[str], *, captured: bool) -> None:
         """`enter` is a command line that ends in a bash on the bastion, to which options can be added."""
         self._terminal: int | None = None
+        self._at_work = False
         slave: int | None = None
         if captured:
             self._terminal, slave = pty.openpty()
@@ -76,7 +77,7 @@ class Session:
         """End it, and what it left running in its session."""
         os.close(self._commands)
         try:
-            self._process.wait(2)
+            self._process.wait(0 if self._at_work else 2)  # a command that was given up has had its time
         except subprocess.TimeoutExpired:
             if self._terminal is not None:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -90,6 +91,7 @@ class Session:
         """Its status, and what it printed if that is captured. Raises SessionError."""
         with _interrupts_are_the_shells(), terminal_comes_back():
             os.write(self._commands, command.encode() + b"\0")
+            self._at_work = True
             said, status = b"", b""
             deadline = time.monotonic() + patience
             watched = [self._statuses, *([self._terminal] if self._terminal is not None else [])]
@@ -104,8 +106,10 @@ class Session:
                 if self._statuses in ready:
                     chunk = os.read(self._statuses, 64)
                     if not chunk:
+                        self._at_work = False
                         raise SessionError(f"the shell has ended; last: {_shown(said)}")
                     status += chunk
+            self._at_work = False
             # what it printed last may still be in the terminal
             while self._terminal is not None and select.select([self._terminal], [], [], 0)[0]:
                 said += self._read()
