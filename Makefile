@@ -60,6 +60,9 @@ $(HELM): | $(GO)
 manifest: helm ## config/aws-k8s-cni.yaml anew, from the chart
 	$(HELM) template aws-vpc-cni charts/aws-vpc-cni --namespace kube-system --set originalMatchLabels=true > config/aws-k8s-cni.yaml
 
+# Each tier imports hundreds of modules in each process: compiled ones are kept, also where the environment says otherwise.
+test-pure test-kernel test-lab: export PYTHONDONTWRITEBYTECODE =
+
 test: setup check test-pure test-kernel test-lab ## every tier
 
 test-pure: setup ## tier 1: decisions and wire formats, no privileges, on every core

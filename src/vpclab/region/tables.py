@@ -28,6 +28,7 @@ from vpclab.region.values import (
     Subnet,
     Tags,
     Vpc,
+    single_network,
 )
 
 PUBLIC_POOL = IPv4Network("203.0.113.0/24")
@@ -285,15 +286,14 @@ class Tables:
 
     def holder(self, subnet_id: str, address: IPv4Address | IPv6Address) -> NetworkInterface | None:
         """The ENI that an address is on, by itself or within a prefix."""
-        single: IPv4Network | IPv6Network
-        prefix: IPv4Network | IPv6Network
-        if isinstance(address, IPv4Address):
-            single = IPv4Network(address)
-            prefix = single.supernet(new_prefix=PREFIX_LENGTH)
-        else:
-            single = IPv6Network(address)
-            prefix = single.supernet(new_prefix=PREFIX6_LENGTH)
-        found = self.holders.get((subnet_id, single)) or self.holders.get((subnet_id, prefix))
+        single, length = (
+            (single_network(address), PREFIX_LENGTH)
+            if isinstance(address, IPv4Address)
+            else (IPv6Network(address), PREFIX6_LENGTH)
+        )
+        found = self.holders.get((subnet_id, single))
+        if found is None:
+            found = self.holders.get((subnet_id, single.supernet(new_prefix=length)))
         return None if found is None else self.enis[found]
 
     def _part_elastic(self, eni_id: str, addresses: set[IPv4Address]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -122,6 +123,12 @@ class Attachment:
     delete_on_termination: bool = False
 
 
+@functools.lru_cache(maxsize=4096)
+def single_network(address: IPv4Address) -> IPv4Network:
+    """The network of this address alone. The same ones are asked for all the time, and making one takes microseconds."""
+    return IPv4Network((int(address), 32))  # by number: made of an IPv4Address it is printed and parsed again
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkInterface:
     """An elastic network interface."""
@@ -149,9 +156,7 @@ class NetworkInterface:
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
         """Everything of IPv4 that the fabric delivers to this ENI: its primary, secondaries and prefixes."""
-        # by number: made of an IPv4Address it is printed and parsed again
-        singles = (IPv4Network((int(address), 32)) for address in (self.primary, *self.secondary))
-        return (*singles, *self.prefixes)
+        return (*map(single_network, (self.primary, *self.secondary)), *self.prefixes)
 
     @property
     def ipv6_networks(self) -> tuple[IPv6Network, ...]:
