@@ -45,16 +45,21 @@ class _Want:
     kind: BlockKind
     held: Holdings
     """As it will be once all that is under way and asked for has come."""
+    short: int = field(init=False)
 
-    @property
-    def short(self) -> int:
-        state = self.state
-        if self.kind is state.kind:
-            return shortage(state.targets, state.limits, self.held, self.kind)
-        return addresses_short(state.targets, state.limits, self.held)
+    def __post_init__(self) -> None:
+        self._measure()
 
     def count_in(self, blocks: int) -> None:
         self.held = self.held.with_blocks(blocks, self.kind)
+        self._measure()
+
+    def _measure(self) -> None:
+        state = self.state
+        if self.kind is state.kind:
+            self.short = shortage(state.targets, state.limits, self.held, self.kind)
+        else:
+            self.short = addresses_short(state.targets, state.limits, self.held)
 
 
 def grow(state: NodeState, now: float, waiting: int) -> Growth:
