@@ -1,3 +1,4 @@
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -83,21 +84,37 @@ class Kernel:
 NAMES = ("a", "b", "c")
 
 
+# made once: a strategy takes longer to make than to draw from
+CHAINS, SETS, COUNTERS = (
+    st.frozensets(st.sampled_from([f"x_{what}{n}" for n in NAMES])) for what in ("chain", "set", "counter")
+)
+KEYS = st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.1.0/28"])
+PLAIN: st.SearchStrategy[Mapping[str, str]] = st.dictionaries(KEYS, st.just(""))
+Names = frozenset[str]
+
+
+@functools.cache
+def rules_with(chains: Names, sets: Names, counters: Names) -> st.SearchStrategy[tuple[str, ...]]:
+    rule = st.sampled_from(
+        ["accept", *(f"jump {c}" for c in sorted(chains)), *(f"ip saddr @{s} drop" for s in sorted(sets)),
+         *(f"counter name {c}" for c in sorted(counters))]
+    )  # fmt: skip
+    return st.lists(rule, max_size=3).map(tuple)
+
+
+@functools.cache
+def verdicts_to(chains: Names) -> st.SearchStrategy[dict[str, str]]:
+    goto = st.sampled_from([f"goto {chain}" for chain in sorted(chains)])
+    return st.dictionaries(st.sampled_from(['"e1"', '"e2"']), goto)
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
-    chains = draw(st.sets(st.sampled_from([f"x_chain{n}" for n in NAMES])))
-    sets = draw(st.sets(st.sampled_from([f"x_set{n}" for n in NAMES])))
-    counters = frozenset(draw(st.sets(st.sampled_from([f"x_counter{n}" for n in NAMES]))))
-    rule = st.sampled_from(
-        ["accept", *(f"jump {c}" for c in chains), *(f"ip saddr @{s} drop" for s in sets), *(f"counter name {c}" for c in counters)]
-    )  # fmt: skip
-    rules = st.lists(rule, max_size=3).map(tuple)
-    keys = st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.1.0/28"])
-    plain: st.SearchStrategy[Mapping[str, str]] = st.dictionaries(keys, st.just(""))
-    filled: dict[str, Elements] = {name: Elements("type ipv4_addr;", draw(plain)) for name in sets}
+    chains, sets, counters = draw(CHAINS), draw(SETS), draw(COUNTERS)
+    rules = rules_with(chains, sets, counters)
+    filled: dict[str, Elements] = {name: Elements("type ipv4_addr;", draw(PLAIN)) for name in sets}
     if chains:
-        goto = st.sampled_from([f"goto {chain}" for chain in sorted(chains)])
-        verdicts = draw(st.dictionaries(st.sampled_from(['"e1"', '"e2"']), goto))
+        verdicts = draw(verdicts_to(chains))
         filled["x_map"] = Elements("type ifname : verdict;", verdicts, is_map=True)
     hook = "type filter hook forward priority 0; policy accept;"
     made = {name: Chain(draw(rules), hook if name == "x_chaina" else "") for name in sorted(chains)}

@@ -1,5 +1,6 @@
 """The lines that lead from one state to another, tried on a model of what `ip` does."""
 
+import functools
 import shlex
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -115,31 +116,54 @@ class Kernel:
         assert self.blackholes == {str(cidr) for cidr in state.cidrs}
 
 
+# made once: a strategy takes longer to make than to draw from
+NUMBERS = st.sets(st.integers(1, 4))
+INSTANCES = st.sampled_from(sorted(PLACES))
+DEVICES = st.sampled_from(["eth0", "eth1", "eth2", "eth3"])
+MACS = st.integers(1, 2).map("02:00:00:00:00:{:02}".format)
+ON_OR_OFF = st.booleans()
+LINK_TABLES = st.integers(0, 2)
+NETWORKS = st.integers(0, 5).map(lambda n: IPv4Network((0x0A000100 + n, 32)))
+SOME = st.sets(st.integers(1, 3))
+TABLES = st.integers(1, 2)
+
+
+Held = st.SearchStrategy[dict[IPv4Network, str]]
+Marks = st.SearchStrategy[dict[int, str]]
+Tables = st.SearchStrategy[dict[int, dict[IPv4Network, str]]]
+
+
+@functools.cache
+def between(links: tuple[str, ...]) -> tuple[Held, Marks, Tables]:
+    """Which of these links has an address, which one a mark leads to, and where the tables' routes go."""
+    tables = st.dictionaries(TABLES, st.dictionaries(NETWORKS, st.sampled_from(("nowhere", *links))))
+    if not links:
+        return st.just({}), st.just({}), tables
+    link = st.sampled_from(links)
+    return st.dictionaries(NETWORKS, link), st.dictionaries(TABLES, link), tables
+
+
 @st.composite
 def states(draw: st.DrawFn) -> FabricState:
     links: dict[str, Link] = {}
     devices: set[tuple[str, str]] = set()
-    for number in sorted(draw(st.sets(st.integers(1, 4)))):
-        instance = draw(st.sampled_from(sorted(PLACES)))
-        device = draw(st.sampled_from(["eth0", "eth1", "eth2", "eth3"]))
+    for number in sorted(draw(NUMBERS)):
+        instance = draw(INSTANCES)
+        device = draw(DEVICES)
         if (instance, device) in devices:
             continue
         devices.add((instance, device))
-        mac = f"02:00:00:00:00:{draw(st.integers(1, 2)):02}"
-        link = Link(f"eni-{number}", instance, device, mac, draw(st.booleans()), draw(st.integers(0, 2)))
+        link = Link(f"eni-{number}", instance, device, draw(MACS), draw(ON_OR_OFF), draw(LINK_TABLES))
         links[link.name] = link
-    networks = st.integers(0, 5).map(lambda n: IPv4Network((0x0A000100 + n, 32)))
-    holders = draw(st.dictionaries(networks, st.sampled_from(sorted(links)))) if links else {}
-    some = st.sets(st.integers(1, 3))
-    to = st.sampled_from(["nowhere", *sorted(links)])
-    tables = draw(st.dictionaries(st.integers(1, 2), st.dictionaries(networks, to)))
+    held, marks, tables = between(tuple(sorted(links)))
+    holders = draw(held)
     return FabricState(
-        cidrs=frozenset(IPv4Network((0x0A000000 + (n << 16), 16)) for n in draw(some)),
-        gateways=frozenset(IPv4Address(0x0A000001 + (n << 16)) for n in draw(some)),
+        cidrs=frozenset(IPv4Network((0x0A000000 + (n << 16), 16)) for n in draw(SOME)),
+        gateways=frozenset(IPv4Address(0x0A000001 + (n << 16)) for n in draw(SOME)),
         links=links,
         held={name: frozenset(n for n, its in holders.items() if its == name) for name in links},
-        tables=tables,
-        marks=draw(st.dictionaries(st.integers(1, 2), st.sampled_from(sorted(links)))) if links else {},
+        tables=draw(tables),
+        marks=draw(marks),
     )
 
 

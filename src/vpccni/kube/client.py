@@ -379,7 +379,12 @@ def _trust(access: Access) -> ssl.SSLContext:
         if access.ca is not None and not access.ca.strip():
             # for OpenSSL's wrapper no text is no choice: it would trust whom the machine trusts
             raise ValueError("the CA is empty")
-        context = ssl.create_default_context(cadata=access.ca)
+        if access.ca is None and not access.url.lower().startswith("https:"):
+            context = ssl.SSLContext(
+                ssl.PROTOCOL_TLS_CLIENT
+            )  # no use of it: whom the machine trusts takes long to load
+        else:
+            context = ssl.create_default_context(cadata=access.ca)
         if access.certificate:
             # OpenSSL takes a key from a file only; this one is never on a disk
             held = os.memfd_create("client-certificate")
