@@ -112,7 +112,7 @@ async def agent_behind(rpc: Rpc) -> AsyncIterator[Agent]:
         yield agent
     finally:
         await server.stop()
-        await agent.stop()
+        await agent.owner.stop()
         await store.close(store.snapshot())
         host.close()
 

@@ -18,7 +18,7 @@ from vpccni.agent.branch_pods import BranchPods
 from vpccni.agent.cni_call import CniCall, CniError, Placed, parse_call
 from vpccni.agent.cni_node import CniNode
 from vpccni.agent.host import host_settings
-from vpccni.agent.loop import HostError
+from vpccni.agent.ports import HostError
 from vpccni.agent.rpc.serve import Rpc
 from vpccni.agent.settings import Settings
 from vpccni.agent.wire import PluginRequest

@@ -131,12 +131,12 @@ def test_a_steady_state_is_silent(caplog: pytest.LogCaptureFixture) -> None:
         world = World(WarmTargets(warm_ip=1), max_enis=1)
         await world.add("a")
         while world.agent.ipam.state.under_way.growing:
-            world.agent.kick()
+            world.agent.owner.kick()
             await asyncio.sleep(0.01)
         with caplog.at_level(logging.DEBUG, "vpccni"):
             caplog.clear()
             for _ in range(20):
-                world.agent.kick()
+                world.agent.owner.kick()
                 world.agent.status()
             assert caplog.text == ""
 

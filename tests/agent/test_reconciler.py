@@ -69,7 +69,7 @@ class World:
         self.metadata: tuple[AttachedEni, ...] | ImdsError = ()
         self.metadata_follows()
         self.reconciler = Reconciler(
-            self.agent, self.read, None if imds_only else self.cloud, self.wiring, Threads(1, "test"),
+            self.agent.owner, self.read, None if imds_only else self.cloud, self.wiring, Threads(1, "test"),
             lambda: self.now, self.cloud.whose, may_tag=not imds_only,
         )  # fmt: skip
         self.now += SETTLED + 1
@@ -84,7 +84,7 @@ class World:
         agent = Agent(ipam, {PRIMARY.id: PRIMARY}, Host(), self.disk, perform, lambda: self.now)
         self.metadata = (AttachedEni(PRIMARY),)
         return Reconciler(
-            agent, self.read, self.cloud, self.wiring, Threads(1, "test"),
+            agent.owner, self.read, self.cloud, self.wiring, Threads(1, "test"),
             lambda: self.now, self.cloud.whose, may_tag=True,
         )  # fmt: skip
 
@@ -450,7 +450,7 @@ def test_a_glance_takes_what_metadata_shows_and_asks_ec2_only_then(
             return world.read()
 
         reconciler = Reconciler(
-            world.agent, read, world.cloud, world.wiring, Threads(1, "test"),
+            world.agent.owner, read, world.cloud, world.wiring, Threads(1, "test"),
             lambda: world.now, world.cloud.whose, may_tag=False,
         )  # fmt: skip
         await reconciler.look(asked=True)  # EC2 has said once what there is
@@ -460,12 +460,12 @@ def test_a_glance_takes_what_metadata_shows_and_asks_ec2_only_then(
         async def glanced() -> None:
             before = looks
             world.now += 1
-            world.agent.unprovided()
+            world.agent.owner.unprovided()
             async with asyncio.timeout(10):
                 while looks == before:
                     await asyncio.sleep(0.01)
 
-        world.agent.unprovided = reconciler.glance
+        world.agent.owner.unprovided = reconciler.glance
         await glanced()
         assert ec2.actions == [], "metadata shows nothing new"
         world.cloud.assign(world.second.id, 1, SIP)
@@ -494,7 +494,7 @@ def test_nothing_that_goes_wrong_ends_the_looking(ec2: FakeEc2, monkeypatch: pyt
                 raise ZeroDivisionError
 
         reconciler = Reconciler(
-            world.agent, world.read, world.cloud, world.wiring, Threads(1, "test"),
+            world.agent.owner, world.read, world.cloud, world.wiring, Threads(1, "test"),
             asyncio.get_running_loop().time, world.cloud.whose, may_tag=False, learn=learn,
         )  # fmt: skip
         task = asyncio.create_task(reconciler.run())

@@ -18,7 +18,7 @@ from tests.linux.vpc import OUTSIDE, PEER, SECOND, SETTINGS, Vpc, seen_from
 from vpccni.agent.branch_host import KernelBranches
 from vpccni.agent.cni_call import CniCall, Placed
 from vpccni.agent.host import KernelHost
-from vpccni.agent.loop import HostError
+from vpccni.agent.ports import HostError
 from vpccni.agent.settings import Settings
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.values import EniId, EniRole, Pod

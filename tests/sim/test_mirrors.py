@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 import pytest
 
-from vpccni.agent import carry_out, leaked_enis, loop, reconciler, startup
+from vpccni.agent import carry_out, leaked_enis, loop, pool_owner, reconciler, startup
 from vpccni.aws import client as aws_client
 from vpccni.aws import eni_lifecycle
 from vpccni.aws.errors import NO_SUCH_ENI, Ec2Error, failure
@@ -38,7 +38,7 @@ def test_the_numbers_are_the_agents() -> None:
     assert looking.LOOK_EVERY == reconciler.LOOK_EVERY
     assert looking.AGAIN_AFTER == reconciler.AGAIN_AFTER
     assert looking.SOONEST == reconciler.SOONEST
-    assert looking.UNDERSTOOD == loop.UNDERSTOOD
+    assert looking.UNDERSTOOD == pool_owner.UNDERSTOOD
     assert (leaked.EVERY, leaked.FIRST_WITHIN) == (leaked_enis.EVERY, leaked_enis.FIRST_WITHIN)
     for name in ("LETS_GO", "FIRST_WAIT", "LONGEST_WAIT", "JITTER", "SHORT", "LONG", "GONE", "PASSING"):
         assert getattr(eni_steps, name) == getattr(eni_lifecycle, name), name

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from vpccni.agent.cni_call import CniCall, Placed
-from vpccni.agent.loop import HostError
+from vpccni.agent.ports import HostError
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.values import Eni, Pod
 from vpccni.kube.branch import Branch

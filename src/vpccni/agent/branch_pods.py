@@ -13,7 +13,7 @@ from typing import Protocol
 
 from vpccni.agent.cni_call import INTERNAL, CniCall, CniError, Placed, branch_result_json
 from vpccni.agent.counters import Counters
-from vpccni.agent.loop import HostError, Policies
+from vpccni.agent.ports import HostError, Policies
 from vpccni.agent.turns import Turns
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.reasons import Reason, Refusal

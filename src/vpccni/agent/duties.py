@@ -63,7 +63,7 @@ class Duties:
         self._threads = Threads(2, "duty")
         self._tasks: list[asyncio.Task[None]] = []
         self.reconciler = Reconciler(
-            agent,
+            agent.owner,
             partial(attached_enis, imds, ipv6=settings.ipv6),
             None if settings.imds_only else cloud,
             wiring,
@@ -101,7 +101,8 @@ class Duties:
         """Begin; `seen` is what EC2 said at the start, if it was asked, to a question of `asked_at`."""
         if seen is not None:
             await self.reconciler.take_in(seen, asked_at)
-        self._agent.doubted, self._agent.unprovided = self.reconciler.ask, self.reconciler.glance
+        owner = self._agent.owner
+        owner.doubted, owner.unprovided = self.reconciler.ask, self.reconciler.glance
         try:
             self._links.start()
         except OSError as error:

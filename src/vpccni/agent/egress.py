@@ -11,7 +11,7 @@ from typing import Any
 
 from vpccni.agent.branch_host import OnNetlink
 from vpccni.agent.cni_call import INTERNAL, INVALID_CONFIG, CniCall, CniError
-from vpccni.agent.loop import HostError
+from vpccni.agent.ports import HostError
 from vpccni.agent.wire import PluginRequest
 from vpccni.ipam.values import Address
 from vpccni.linux.egress import (

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from vpccni.agent.cni_call import CniCall
-from vpccni.agent.loop import HostError
+from vpccni.agent.ports import HostError
 from vpccni.agent.settings import Settings
 from vpccni.agent.wire import PluginRequest
 from vpccni.aws.imds import NodeFacts

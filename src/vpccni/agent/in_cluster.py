@@ -88,7 +88,7 @@ class InCluster(Onlooker):
         """Follow from now on, and be told."""
         if self._settings.annotate_pod_ip and self._cluster is None:
             log.error("ANNOTATE_POD_IP is set and no API server is configured: no pod is annotated")
-        self._agent.onlooker = self
+        self._agent.owner.onlooker = self
         self._begin(asyncio.ensure_future(self._follower.run()))
         if self._cluster is not None and self._settings.node_name:
             writer = ConditionWriter(
@@ -142,7 +142,7 @@ class InCluster(Onlooker):
             pool.state.no_growth = (
                 Refusal(Reason.NODE_UNSCHEDULABLE, f"node {name} is cordoned") if cordoned else None
             )
-        self._agent.kick()
+        self._agent.owner.kick()
 
     def _on_eni_config(self, found: EniConfig | Refusal) -> None:
         self._scene.heard("the node's ENIConfig")
@@ -175,7 +175,7 @@ class InCluster(Onlooker):
             placement.offers, placement.refusal, placement.awaited = offers, refusal, False
         if refusal is not None:
             log.error("%s. %s", refusal, refusal.reason.advice)
-        self._agent.kick()
+        self._agent.owner.kick()
 
     # --- to Kubernetes ----------------------------------------------------------------------------------------
 

@@ -313,7 +313,7 @@ class Startup:
             self.scene.counters,
             NetworkPolicyAgent(settings.run_dir, mode) if mode is not None else None,
             enabled=settings.pod_eni,
-            trunk_missed=lambda: agent.doubted(),  # noqa: PLW0108 -- the duties set it later
+            trunk_missed=lambda: agent.owner.doubted(),  # noqa: PLW0108 -- the duties set it later
         )
         await branches.sweep()
         return branches
@@ -363,7 +363,7 @@ class Startup:
             host.watch(lambda: list(agent.enis.values()))
         except OSError as error:
             log.error("what somebody changes on the host is mended at the next start only: %s", error)
-        agent.kick()
+        agent.owner.kick()
         readiness = asyncio.create_task(self._write_conflist(agent, node_ip))
         judging = asyncio.create_task(judge_unwired(self.unwired, agent, host, self.clock))
         warmth = WarmFile(self.settings.run_dir, agent.cards.pools)
@@ -384,7 +384,7 @@ class Startup:
         await host.stop_watching()
         await in_cluster.stop()
         await duties.stop()
-        await agent.stop()
+        await agent.owner.stop()
         for store in (self.store, *self.more_stores):
             await store.close(store.snapshot())
         await self.observing.stop()
@@ -392,7 +392,7 @@ class Startup:
 
     async def _write_conflist(self, agent: Agent, node_ip: NodeIp) -> None:
         """The node is Ready when it can run a pod."""
-        await agent.has_addresses.wait()
+        await agent.owner.has_addresses.wait()
         write_conflist(self.settings, node_ip=node_ip)
         log.info("Wrote %s", self.settings.host_conf_dir / NAME)
 

@@ -99,7 +99,7 @@ async def served(
             yield world, caller
     finally:
         await rpc.close()
-        await world.agent.stop()
+        await world.agent.owner.stop()
 
 
 def story(tell: Callable[[], Awaitable[None]]) -> None:

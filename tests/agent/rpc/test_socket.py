@@ -243,7 +243,7 @@ def test_a_call_under_way_is_answered_before_the_agent_stops(tmp_path: Path) -> 
             world.ec2.hold.set()
             assert (await add).Success
             await closing
-        await world.agent.stop()
+        await world.agent.owner.stop()
 
     story(tell)
 

@@ -12,7 +12,7 @@ from grpclib.server import Stream
 
 from vpccni.agent.branch_pods import Trunked
 from vpccni.agent.cni_call import IDENTIFIER, INTERFACE_BAD, CniCall, CniError
-from vpccni.agent.loop import HostError
+from vpccni.agent.ports import HostError
 from vpccni.agent.rpc.backend import AnnotationError
 from vpccni.agent.rpc.behind import Behind, NotStartedError, Served
 from vpccni.agent.rpc.rpc_grpc import CNIBackendBase, ConfigServerBackendBase
