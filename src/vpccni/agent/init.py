@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vpccni.agent.files import write_whole
-from vpccni.agent.settings import TRUE_WORDS
+from vpccni.agent.setting_texts import TRUE_WORDS
 from vpccni.aws.imds import Imds, ImdsError, ImdsPort
 from vpccni.linux.eni import wait_for_link
 from vpccni.linux.sysctl import settle_sysctls

@@ -7,13 +7,30 @@ default, because a node without a CNI is worse than a node with the default MTU 
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
 
+from vpccni.agent.setting_texts import (
+    FALSE_WORDS,
+    MTU_MIN,
+    MTU_MIN_IPV6,
+    TRUE_WORDS,
+    at_least,
+    boolean,
+    cidr,
+    listening_address,
+    mark,
+    mtu_from,
+    one_of,
+    plugin_log,
+    probability,
+    tag_problem,
+    texts,
+    veth_prefix,
+)
 from vpccni.ipam.shrinking import SURPLUS_LASTS
 from vpccni.ipam.targets import WarmTargets
 from vpccni.linux.branch_layout import Enforcing
@@ -21,14 +38,7 @@ from vpccni.linux.layout import RulesLayout
 
 T = TypeVar("T")
 
-TRUE_WORDS = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-MTU_MIN, MTU_MAX = 576, 9001
-MTU_MIN_IPV6 = 1280
 ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
-RESERVED_TAG = "k8s.amazonaws.com"
-LONGEST_TAG_KEY, LONGEST_TAG_VALUE = 128, 256
-"""Characters (EC2's limits on tags)."""
 MOST_TAGS = 46
 """EC2 takes 50 on an ENI, and four are ours (spec 6.10)."""
 
@@ -184,7 +194,7 @@ class _Reader:
             return default
 
     def flag(self, name: str, *, default: bool) -> bool:
-        return self.read(name, default, _boolean)
+        return self.read(name, default, boolean)
 
     def text(self, name: str, default: str) -> str:
         return self.environ.get(name) or default
@@ -196,7 +206,7 @@ class _Reader:
             if not item:
                 continue
             try:
-                kept.append(_cidr(item))
+                kept.append(cidr(item))
             except ValueError as error:
                 self.bad.append(BadSetting(name, item, str(error), "the list without it"))
         return tuple(kept)
@@ -207,29 +217,29 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
     r = _Reader(environ)
     plain = Settings()
     ipv6 = r.flag("ENABLE_IPv6", default=plain.ipv6)
-    mtu = _mtu_from(MTU_MIN_IPV6 if ipv6 else MTU_MIN)
+    mtu = mtu_from(MTU_MIN_IPV6 if ipv6 else MTU_MIN)
     eni_mtu = r.read("AWS_VPC_ENI_MTU", plain.eni_mtu, mtu)
     egress = "V4" if ipv6 else "V6"
     imds_only = r.flag("ENABLE_IMDS_ONLY_MODE", default=plain.imds_only)
     prefix_delegation = r.flag("ENABLE_PREFIX_DELEGATION", default=plain.prefix_delegation)
     settings = Settings(
         warm=_warm_targets(r, prefixes=prefix_delegation and not ipv6),
-        warm_mode=r.read("WARM_TARGET_MODE", plain.warm_mode, _one_of(WarmMode)),
-        wait_probability=r.read("WARM_WAIT_PROBABILITY", plain.wait_probability, _probability),
-        max_enis=r.read("MAX_ENI", None, _at_least(1), "the instance type's limit"),
-        max_pods=r.read("VPC_CNI_MAX_PODS", None, _at_least(1), "what the type's addresses allow"),
-        cooldown=float(r.read("IP_COOLDOWN_PERIOD", 30, _at_least(0))),
-        surplus_lasts=float(r.read("VPC_CNI_SURPLUS_PERIOD", int(plain.surplus_lasts), _at_least(0))),
+        warm_mode=r.read("WARM_TARGET_MODE", plain.warm_mode, one_of(WarmMode)),
+        wait_probability=r.read("WARM_WAIT_PROBABILITY", plain.wait_probability, probability),
+        max_enis=r.read("MAX_ENI", None, at_least(1), "the instance type's limit"),
+        max_pods=r.read("VPC_CNI_MAX_PODS", None, at_least(1), "what the type's addresses allow"),
+        cooldown=float(r.read("IP_COOLDOWN_PERIOD", 30, at_least(0))),
+        surplus_lasts=float(r.read("VPC_CNI_SURPLUS_PERIOD", int(plain.surplus_lasts), at_least(0))),
         external_snat=r.flag("AWS_VPC_K8S_CNI_EXTERNALSNAT", default=plain.external_snat),
-        randomize_snat=r.read("AWS_VPC_K8S_CNI_RANDOMIZESNAT", plain.randomize_snat, _one_of(RandomizeSnat)),
+        randomize_snat=r.read("AWS_VPC_K8S_CNI_RANDOMIZESNAT", plain.randomize_snat, one_of(RandomizeSnat)),
         exclude_snat_cidrs=r.cidrs("AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS"),
         external_service_cidrs=r.cidrs("AWS_EXTERNAL_SERVICE_CIDRS"),
         node_port_support=r.flag("AWS_VPC_CNI_NODE_PORT_SUPPORT", default=plain.node_port_support),
-        connmark=r.read("AWS_VPC_K8S_CNI_CONNMARK", plain.connmark, _mark, hex(plain.connmark)),
+        connmark=r.read("AWS_VPC_K8S_CNI_CONNMARK", plain.connmark, mark, hex(plain.connmark)),
         rules=_unless(
-            ipv6, r, "VPC_CNI_RULES", r.read("VPC_CNI_RULES", plain.rules, _one_of(RulesLayout)), plain.rules
+            ipv6, r, "VPC_CNI_RULES", r.read("VPC_CNI_RULES", plain.rules, one_of(RulesLayout)), plain.rules
         ),
-        veth_prefix=r.read("AWS_VPC_K8S_CNI_VETHPREFIX", plain.veth_prefix, _veth_prefix),
+        veth_prefix=r.read("AWS_VPC_K8S_CNI_VETHPREFIX", plain.veth_prefix, veth_prefix),
         eni_mtu=eni_mtu,
         pod_mtu=r.read("POD_MTU", eni_mtu, mtu),
         bandwidth_plugin=r.flag("ENABLE_BANDWIDTH_PLUGIN", default=plain.bandwidth_plugin),
@@ -260,14 +270,14 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
             f"AWS_VPC_K8S_EGRESS_{egress}_PLUGIN_LOG_FILE",
             f"/var/log/aws-routed-eni/egress-{egress.lower()}-plugin.log",
         ),
-        enforcing=r.read("POD_SECURITY_GROUP_ENFORCING_MODE", plain.enforcing, _one_of(Enforcing)),
+        enforcing=r.read("POD_SECURITY_GROUP_ENFORCING_MODE", plain.enforcing, one_of(Enforcing)),
         network_policy_mode=r.read(
-            "NETWORK_POLICY_ENFORCING_MODE", None, _one_of(NetworkPolicyMode), "no calls of its agent"
+            "NETWORK_POLICY_ENFORCING_MODE", None, one_of(NetworkPolicyMode), "no calls of its agent"
         ),
         disable_metrics=r.flag("DISABLE_METRICS", default=plain.disable_metrics),
         disable_introspection=r.flag("DISABLE_INTROSPECTION", default=plain.disable_introspection),
         introspection_address=r.read(
-            "INTROSPECTION_BIND_ADDRESS", plain.introspection_address, _listening_address
+            "INTROSPECTION_BIND_ADDRESS", plain.introspection_address, listening_address
         ),
         client_version=r.text("VPC_CNI_VERSION", ""),
         cluster_name=r.text("CLUSTER_NAME", ""),
@@ -275,10 +285,10 @@ def parse_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[BadSetti
         additional_eni_tags=_tags(r),
         ec2_endpoint=r.text("AWS_EC2_ENDPOINT", "") or None,
         imds_endpoint=r.text("AWS_EC2_METADATA_SERVICE_ENDPOINT", "") or None,
-        http_timeout=float(r.read("HTTP_TIMEOUT", 10, _at_least(10))),
-        log_level=r.read("AWS_VPC_K8S_CNI_LOGLEVEL", plain.log_level, _one_of(LogLevel)),
+        http_timeout=float(r.read("HTTP_TIMEOUT", 10, at_least(10))),
+        log_level=r.read("AWS_VPC_K8S_CNI_LOGLEVEL", plain.log_level, one_of(LogLevel)),
         log_file=r.text("AWS_VPC_K8S_CNI_LOG_FILE", plain.log_file),
-        plugin_log_file=r.read("AWS_VPC_K8S_PLUGIN_LOG_FILE", plain.plugin_log_file, _plugin_log),
+        plugin_log_file=r.read("AWS_VPC_K8S_PLUGIN_LOG_FILE", plain.plugin_log_file, plugin_log),
         plugin_log_level=r.text("AWS_VPC_K8S_PLUGIN_LOG_LEVEL", plain.plugin_log_level),
         host_bin_dir=Path(r.text("HOST_CNI_BIN_PATH", str(plain.host_bin_dir))),
         host_conf_dir=Path(r.text("HOST_CNI_CONFDIR_PATH", str(plain.host_conf_dir))),
@@ -327,10 +337,10 @@ def _unless(ipv6: bool, r: _Reader, name: str, value: T, other: T) -> T:
 
 def _warm_targets(r: _Reader, *, prefixes: bool) -> WarmTargets:
     warm = WarmTargets(
-        warm_eni=r.read("WARM_ENI_TARGET", 1, _at_least(0)),
-        warm_ip=r.read("WARM_IP_TARGET", 0, _at_least(0)),
-        minimum_ip=r.read("MINIMUM_IP_TARGET", 0, _at_least(0)),
-        warm_prefix=r.read("WARM_PREFIX_TARGET", 0, _at_least(0)),
+        warm_eni=r.read("WARM_ENI_TARGET", 1, at_least(0)),
+        warm_ip=r.read("WARM_IP_TARGET", 0, at_least(0)),
+        minimum_ip=r.read("MINIMUM_IP_TARGET", 0, at_least(0)),
+        warm_prefix=r.read("WARM_PREFIX_TARGET", 0, at_least(0)),
     )
     if prefixes and not (warm.by_ip or warm.warm_prefix):
         # the original's container exits (spec 1.3); its chart sets 1
@@ -351,142 +361,16 @@ def _shown(value: object) -> str:
     )
 
 
-def _boolean(text: str) -> bool:
-    if text in TRUE_WORDS:
-        return True
-    if text in FALSE_WORDS:
-        return False
-    raise ValueError("is not a boolean (true or false)")
-
-
-def _integer(text: str) -> int:
-    # int() would take blanks, underscores and other alphabets' digits; Go's strconv does not (spec 12)
-    digits = text[1:] if text[:1] in {"+", "-"} else text
-    if not (digits.isascii() and digits.isdigit()):
-        raise ValueError("is not a whole number")
-    return int(text)
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = _integer(text)
-        if number < least:
-            raise ValueError(f"is below {least}")
-        return number
-
-    return parse
-
-
-def _probability(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        raise ValueError("is not a number such as 0.01") from None
-    if not 0.0001 <= found <= 0.5:
-        raise ValueError("is not between 0.0001 and 0.5")
-    return found
-
-
-def _mtu_from(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = _integer(text)
-        if not least <= number <= MTU_MAX:
-            raise ValueError(f"is not between {least} and {MTU_MAX}")
-        return number
-
-    return parse
-
-
-def _listening_address(text: str) -> str:
-    if text.startswith("unix:/"):
-        return text
-    host, _, port = text.rpartition(":")
-    if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise ValueError("is neither host:port nor unix:/path")
-    return text
-
-
-def _mark(text: str) -> int:
-    try:
-        number = int(text, 0)
-    except ValueError:
-        raise ValueError("is not a number such as 0x80") from None
-    if not 0 < number <= 0xFFFFFFFF:
-        raise ValueError("is not between 1 and 0xffffffff")
-    return number
-
-
-def _veth_prefix(text: str) -> str:
-    if not 0 < len(text) <= 4:
-        raise ValueError("is not 1 to 4 characters long")
-    if text in {"eth", "lo", "vlan"}:
-        raise ValueError("is the name of other interfaces")
-    return text
-
-
-def _plugin_log(text: str) -> str:
-    if text == "stdout":
-        raise ValueError("would mix with the plugin's answer")
-    return text or "stderr"
-
-
-def _cidr(text: str) -> IPv4Network:
-    if "/" not in text:
-        raise ValueError("is not a CIDR such as 10.0.0.0/8")
-    try:
-        return IPv4Network(text, strict=False)
-    except ValueError:
-        raise ValueError("is not an IPv4 CIDR such as 10.0.0.0/8") from None
-
-
-E_ = TypeVar("E_", bound=enum.Enum)
-
-
-def _one_of(kind: type[E_]) -> Callable[[str], E_]:
-    def parse(text: str) -> E_:
-        try:
-            return kind(text.lower())
-        except ValueError:
-            raise ValueError(f"is not one of {', '.join(str(e.value) for e in kind)}") from None
-
-    return parse
-
-
 def _tags(r: _Reader) -> tuple[tuple[str, str], ...]:
     """Those that EC2 would take and that are not the cluster's own; the others are reported, one by one (spec 2)."""
     name = "ADDITIONAL_ENI_TAGS"
     none: dict[str, str] = {}
     kept: list[tuple[str, str]] = []
-    for key, value in sorted(r.read(name, none, _texts, "none").items()):
-        if problem := _tag_problem(key, value):
+    for key, value in sorted(r.read(name, none, texts, "none").items()):
+        if problem := tag_problem(key, value):
             r.bad.append(BadSetting(name, key, problem, "the tags without it"))
         else:
             kept.append((key, value))
     for key, _ in kept[MOST_TAGS:]:
         r.bad.append(BadSetting(name, key, f"is one of more than {MOST_TAGS}", "the tags without it"))
     return tuple(kept[:MOST_TAGS])
-
-
-def _texts(text: str) -> dict[str, str]:
-    if not text:
-        return {}
-    try:
-        texts = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError("is not a JSON object of strings") from None
-    if not isinstance(texts, dict) or not all(isinstance(v, str) for v in texts.values()):
-        raise ValueError("is not a JSON object of strings")
-    return texts
-
-
-def _tag_problem(key: str, value: str) -> str | None:
-    """Why EC2, or the cluster, will not have a tag; one that EC2 refuses would keep every ENI from being made."""
-    if RESERVED_TAG in key:
-        return f"is a reserved key (it has {RESERVED_TAG} in it)"
-    if key.lower().startswith("aws:"):
-        return "is a key of AWS's own"
-    if not 0 < len(key) <= LONGEST_TAG_KEY:
-        return f"is not 1 to {LONGEST_TAG_KEY} characters long"
-    if len(value) > LONGEST_TAG_VALUE:
-        return f"has a value of more than {LONGEST_TAG_VALUE} characters"
-    return None

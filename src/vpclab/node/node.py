@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vpccni.agent.settings import TRUE_WORDS
+from vpccni.agent.setting_texts import TRUE_WORDS
 from vpclab.fabric import Place
 from vpclab.node.agent_process import AgentProcess
 from vpclab.node.boot import install_image
