@@ -31,9 +31,10 @@ from vpccni.agent.egress import Egress
 from vpccni.agent.host import KernelEnis, KernelHost, host_settings
 from vpccni.agent.in_cluster import InCluster, connected
 from vpccni.agent.install import install_plugins
+from vpccni.agent.last_run import LastRun, rewrite, tell_of_found
 from vpccni.agent.loop import Agent
 from vpccni.agent.node_enis import NodeEnis, by_metadata, with_metadata
-from vpccni.agent.node_pools import checkpoint_of, managed_cards, node_pools
+from vpccni.agent.node_pools import managed_cards, node_pools
 from vpccni.agent.observing import Observing
 from vpccni.agent.rpc.backend import node_config
 from vpccni.agent.rpc.network_policy import NetworkPolicyAgent
@@ -41,18 +42,16 @@ from vpccni.agent.rpc.serve import Rpc
 from vpccni.agent.scene import Scene
 from vpccni.agent.service import Service
 from vpccni.agent.settings import Settings
-from vpccni.agent.store import Store
 from vpccni.agent.unwired import judge_unwired
 from vpccni.agent.warm_file import WarmFile, load_warmth
 from vpccni.agent.wire import PluginServer
 from vpccni.aws.errors import Ec2Error
 from vpccni.aws.imds import Imds, ImdsError, NodeFacts, attached_enis, node_facts, own_ipv6
-from vpccni.ipam.checkpoint import Checkpoint, CheckpointError, NewerCheckpointError, snapshot
+from vpccni.ipam.checkpoint import Checkpoint
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.found import take_in_found
 from vpccni.ipam.limits import known_limits
 from vpccni.ipam.reasons import Reason
-from vpccni.ipam.restore import Restored, restore
 from vpccni.ipam.values import Assignment, AttachedEni, Eni, EniId
 from vpccni.kube.port import Cluster
 from vpccni.linux.egress_family import IPV4, IPV6
@@ -79,8 +78,7 @@ class Startup:
         self.server = PluginServer(settings.run_dir / "cni.sock", self.service.handle)
         self.rpc = Rpc(settings.run_dir)
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="start")
-        self.store = Store(settings.checkpoint)
-        self.more_stores: list[Store] = []
+        self.last_run = LastRun(settings.checkpoint)
         self.unwired: list[Assignment] = []
         self.enis: dict[EniId, Eni] = {}
         self.stop = asyncio.Event()
@@ -131,7 +129,7 @@ class Startup:
         wanted = host_settings(self.settings, facts)
         for change in await self._until("setting up the host's network", lambda: host.set_up(wanted)):
             log.info("host: %s", change)
-        checkpoint = self._load(self.store)
+        checkpoint = self.last_run.read()
         cloud.cards = managed_cards(self.settings, limits, None)
         seen = await self._look(host, cloud, attached, checkpoint)
         cloud.cards = managed_cards(self.settings, limits, seen)
@@ -228,25 +226,11 @@ class Startup:
         load_warmth(self.settings.run_dir, pools.values())
         connected = await self._until("looking at the pods' links", host.look)
         now = self.clock()
-        unheld: list[Assignment] = []
-        stores: dict[int, Store] = {}
-        for position, (card, ipam) in enumerate(pools.items()):
-            store = stores[card] = self.store if position == 0 else self._store_of(card)
-            written = checkpoint if position == 0 else self._load(store)
-            on_card = [entry for entry in attached if entry.eni.network_card == card]
-            restored = restore(ipam, on_card, written, host.alive, now, position=position)
-            _tell(restored)
-            unheld += restored.unheld
-            self.unwired += restored.unwired
-        for assignment in take_in_found(pools.values(), connected, now):
-            log.warning(
-                "%s has %s, and no checkpoint tells whose that is: no other pod gets it until its pod is deleted",
-                assignment.key.container_id,
-                assignment.address,
-            )
-        for card, ipam in pools.items():
-            stores[card].snapshot = partial(_snapshot, ipam)
-            await self._until("writing the checkpoint", self._threaded(partial(_rewrite, stores[card])))
+        unheld, self.unwired = self.last_run.restore(pools, attached, checkpoint, host.alive, now)
+        tell_of_found(take_in_found(pools.values(), connected, now))
+        stores = self.last_run.stores
+        for store in stores.values():
+            await self._until("writing the checkpoint", self._threaded(partial(rewrite, store)))
         spared = [(a, self.enis[a.eni]) for a in (*unheld, *self.unwired)]
         live = [
             (a, self.enis[a.eni])
@@ -267,7 +251,7 @@ class Startup:
             first[1],
             self.enis,
             host,
-            self.store,
+            stores[first[0]],
             performer.perform,
             self.clock,
             added=lambda call: pending.supersede(run_dir, call),
@@ -318,28 +302,6 @@ class Startup:
         await branches.sweep()
         return branches
 
-    def _store_of(self, card: int) -> Store:
-        """Of a card beside the default one."""
-        store = Store(checkpoint_of(self.settings.checkpoint, card, -1))
-        self.more_stores.append(store)
-        return store
-
-    def _load(self, store: Store) -> Checkpoint:
-        """What the last run left. A file that cannot be read is put aside, not trusted and not lost."""
-        try:
-            return store.load()
-        except NewerCheckpointError as error:
-            # starting empty beside pods that a newer agent knows could give one address to two of them
-            log.critical("%s: %s", store.path, error)
-            raise SystemExit(1) from error
-        except CheckpointError as error:
-            aside = store.path.with_suffix(".unreadable")
-            log.error("%s: %s. It is moved to %s; addresses of pods that run are kept for them all the same",
-                      store.path, error, aside)  # fmt: skip
-            with contextlib.suppress(FileNotFoundError):
-                store.path.rename(aside)
-            return Checkpoint()
-
     def _tell_of_the_start(self, agent: Agent, initialised: float) -> None:
         self.scene.ipams = agent.cards.pools
         counters = self.scene.counters
@@ -385,7 +347,7 @@ class Startup:
         await in_cluster.stop()
         await duties.stop()
         await agent.owner.stop()
-        for store in (self.store, *self.more_stores):
+        for store in self.last_run.stores.values():
             await store.close(store.snapshot())
         await self.observing.stop()
         self.threads.shutdown(wait=False)
@@ -412,30 +374,6 @@ class Startup:
                 log.error("%s: %s; trying again in %.1f s", phase, error, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-
-
-def _snapshot(ipam: Ipam) -> Checkpoint:
-    return snapshot(ipam.pool.assignments(), ipam.pool.cooling())
-
-
-def _rewrite(store: Store) -> None:
-    store.rewrite(store.snapshot())
-
-
-def _tell(restored: Restored) -> None:
-    for assignment in restored.stale:
-        log.info("pod %s is gone, %s cools", assignment.pod, assignment.address)
-    for assignment in restored.unheld:
-        log.warning(
-            "pod %s keeps %s, which no ENI is known to have (yet); its rules stay as they are",
-            assignment.pod,
-            assignment.address,
-        )
-    for assignment, why in restored.lost:
-        log.error("pod %s loses %s: %s", assignment.pod, assignment.address, why)
-    for assignment in restored.unwired:
-        log.info("pod %s is not connected yet and keeps %s for now", assignment.pod, assignment.address)
-    log.info("%d pods keep their addresses", len(restored.kept) + len(restored.unheld))
 
 
 def _stop_signal() -> asyncio.Event:
