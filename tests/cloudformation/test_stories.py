@@ -56,7 +56,7 @@ def test_made_in_order_with_every_event(engine: Engine, cloud: ToyCloud) -> None
         "demo CREATE_COMPLETE",
     ]
     assert stack.outputs[0].value == f"arn:{stack.resources['Roof'].physical_id}"
-    assert engine.progress.exports["demo-roof"] == (stack.id, stack.outputs[0].value)
+    assert engine.progress.exports.by_name["demo-roof"] == (stack.id, stack.outputs[0].value)
     ground = next(e for e in stack.events if e.status == "CREATE_COMPLETE")
     assert ground.at == pytest.approx(1003.0, abs=0.2), "a stack takes the time that its resources take"
     assert json.loads(ground.properties) == {"Takes": 3}
@@ -258,7 +258,7 @@ def test_deleted_in_reverse(engine: Engine, cloud: ToyCloud) -> None:
     with pytest.raises(ApiError, match="Stack with id demo does not exist"):
         engine.stack("demo")
     assert engine.stack(stack.id) is stack, "a deleted stack is found by its id"
-    assert not engine.progress.exports
+    assert not engine.progress.exports.by_name
 
 
 def test_a_dependency_from_outside_stops_a_delete(engine: Engine, cloud: ToyCloud) -> None:
@@ -344,7 +344,7 @@ def test_exports_and_imports(engine: Engine) -> None:
     user = "Resources: {User: {Type: Toy::Box::Thing, Properties: {Text: !ImportValue demo-roof}}}"
     other = created(engine, user, "user")
     assert other.resources["User"].properties["Text"] == stack.outputs[0].value
-    assert engine.progress.importers("demo-roof") == ["user"]
+    assert engine.progress.exports.importers("demo-roof") == ["user"]
     engine.delete_stack("demo")
     run(engine)
     assert stack.status == "CREATE_COMPLETE"

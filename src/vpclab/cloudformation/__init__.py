@@ -8,8 +8,9 @@
     engine.stack(name or id) -> Stack: status, reason, outputs, resources, events (oldest first)
 
 The layers, each knowing only those before it: template_text (YAML, JSON), functions and references (values and names),
-template and parameters (what is well formed), scope (what names stand for), jobs (order), deeds (what is done to a resource),
-progress (phases of an operation), plan (what would be done), engine. `types` is one small class for each type of resource.
+template and parameters (what is well formed), scope (what names stand for), exports (what stacks give each other), meaning (what
+a template comes to in its stack), jobs (order), deeds (what is done to a resource), progress (phases of an operation), plan (what
+would be done), engine. `types` is one small class for each type of resource.
 """
 
 from vpclab.cloudformation.engine import Engine, Wish

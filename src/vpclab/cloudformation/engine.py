@@ -152,7 +152,7 @@ class Engine:
             raise no_stack(name)
         self._must_be_updatable(stack)
         intent = self._intent(stack, wish)
-        if nothing_to_do(self.progress, stack, intent):
+        if nothing_to_do(self.progress.meaning, stack, intent):
             raise refused("No updates are to be performed.")
         stack.token = token
         self.progress.update(stack, intent, roll_back=roll_back)
@@ -259,7 +259,7 @@ class Engine:
                 f"ChangeSet {name} cannot be created due to a mismatch with existing attribute",
             )
         intent = self._intent(stack, wish)
-        changes = planned(self.progress, stack, intent)
+        changes = planned(self.progress.meaning, stack, intent)
         made = ChangeSet(
             self._arn("changeSet", name),
             name,
@@ -273,7 +273,7 @@ class Engine:
             on_failure=on_failure,
             token=token,
         )
-        if kind == "UPDATE" and nothing_to_do(self.progress, stack, intent):
+        if kind == "UPDATE" and nothing_to_do(self.progress.meaning, stack, intent):
             made.status, made.execution, made.reason = "FAILED", "UNAVAILABLE", NO_CHANGES
         if stack.id not in self.stacks:
             self._put(stack)
@@ -358,7 +358,7 @@ class Engine:
             else wish.notification_arns,
             role_arn=wish.role_arn or empty.role_arn,
         )
-        check_rules(template.rules, self.progress.scope(stack, intent))
+        check_rules(template.rules, self.progress.meaning.scope(stack, intent))
         return intent
 
     def _must_be_updatable(self, stack: Stack) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vpclab.cloudformation.functions import Unknown
-from vpclab.cloudformation.progress import Progress
+from vpclab.cloudformation.meaning import Meaning
 from vpclab.cloudformation.resource_type import ResourceType, Update, changed
 from vpclab.cloudformation.stack import Intent, Stack
 from vpclab.cloudformation.values import StackResource
@@ -37,14 +37,14 @@ class ResourceChange:
     details: tuple[Detail, ...] = ()
 
 
-def planned(progress: Progress, stack: Stack, intent: Intent) -> tuple[ResourceChange, ...]:
+def planned(meaning: Meaning, stack: Stack, intent: Intent) -> tuple[ResourceChange, ...]:
     """Every change, in the order of the template; removals last. Raises ApiError: ValidationError."""
     there = {
         name: one
         for name, one in stack.resources.items()
         if one.physical_id and one.status != "DELETE_COMPLETE"
     }
-    wanted = progress.scope(stack, intent).wanted
+    wanted = meaning.scope(stack, intent).wanted
     added = wanted.keys() - there.keys()
     unknown = frozenset(added)
     found: dict[str, ResourceChange] = {}
@@ -53,7 +53,7 @@ def planned(progress: Progress, stack: Stack, intent: Intent) -> tuple[ResourceC
         found = {
             name: change
             for name in wanted.keys() - added
-            if (change := _modified(progress, stack, intent, there[name], unknown)) is not None
+            if (change := _modified(meaning, stack, intent, there[name], unknown)) is not None
         }
         more = unknown | {name for name, change in found.items() if change.replacement == "True"}
         if more == unknown:
@@ -71,7 +71,7 @@ def planned(progress: Progress, stack: Stack, intent: Intent) -> tuple[ResourceC
     return (*ordered, *removed)
 
 
-def nothing_to_do(progress: Progress, stack: Stack, intent: Intent) -> bool:
+def nothing_to_do(meaning: Meaning, stack: Stack, intent: Intent) -> bool:
     """Whether a stack is already what this says; metadata and outputs included."""
     before = stack.intent
     if before is None:
@@ -83,7 +83,7 @@ def nothing_to_do(progress: Progress, stack: Stack, intent: Intent) -> bool:
         == {k: v.metadata for k, v in intent.template.resources.items()}
         and _values_of_outputs(before) == _values_of_outputs(intent)
     )
-    return same and not planned(progress, stack, intent)
+    return same and not planned(meaning, stack, intent)
 
 
 def _values_of_outputs(intent: Intent) -> Mapping[str, Any]:
@@ -92,14 +92,14 @@ def _values_of_outputs(intent: Intent) -> Mapping[str, Any]:
 
 
 def _modified(
-    progress: Progress, stack: Stack, intent: Intent, there: StackResource, unknown: frozenset[str]
+    meaning: Meaning, stack: Stack, intent: Intent, there: StackResource, unknown: frozenset[str]
 ) -> ResourceChange | None:
     name = there.logical_id
     declared = intent.template.resources[name]
     if declared.type != there.type:
         return ResourceChange("Modify", name, declared.type, there.physical_id, "True")
-    wanted = progress.planned_properties(stack, intent, name, unknown)
-    kind = progress.types[there.type]
+    wanted = meaning.planned_properties(stack, intent, name, unknown)
+    kind = meaning.types[there.type]
     details = [_detail(kind, key, wanted.get(key)) for key in changed(there.properties, wanted)]
     before = {} if stack.intent is None else dict(stack.intent.tags)
     if kind.taggable and before != dict(intent.tags) and all(one.name != "Tags" for one in details):
@@ -112,7 +112,7 @@ def _modified(
         replacement = "Conditional" if any(one.recreation == "Conditionally" for one in details) else "False"
         known = {key: value for key, value in wanted.items() if not _is_unknown(value)}
         settled = {key: value for key, value in there.properties.items() if key in known}
-        at = progress.context(stack, name, intent.tags)
+        at = meaning.context(stack, name, intent.tags)
         if replacement == "False" and known.keys() == wanted.keys() and kind.replaces(at, settled, known):
             replacement = "True"
     return ResourceChange("Modify", name, there.type, there.physical_id, replacement, tuple(details))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from vpclab.cloudformation.account import Account
 from vpclab.cloudformation.deeds import Delete, Hands, Make, Restore, shown
-from vpclab.cloudformation.dynamic import with_dynamic
-from vpclab.cloudformation.errors import refused
-from vpclab.cloudformation.functions import text_of
+from vpclab.cloudformation.exports import Exports
 from vpclab.cloudformation.graph import reversed_graph
 from vpclab.cloudformation.jobs import Job, Work
-from vpclab.cloudformation.references import Kind, Reference, references
-from vpclab.cloudformation.resource_type import Context, ResourceType
-from vpclab.cloudformation.scope import Scope, output_text, resolved_properties
+from vpclab.cloudformation.meaning import Meaning
+from vpclab.cloudformation.resource_type import ResourceType
 from vpclab.cloudformation.stack import Intent, Operation, Stack
 from vpclab.cloudformation.values import (
     COMPLETE,
@@ -25,7 +20,6 @@ from vpclab.cloudformation.values import (
     ROLLBACK_CLEANUP,
     STACK_TYPE,
     UPDATE_CLEANUP,
-    Output,
     StackEvent,
     StackResource,
     Verb,
@@ -34,7 +28,6 @@ from vpclab.region.draws import Draws
 from vpclab.region.values import ApiError
 
 CANCELLED = {Verb.CREATE: "Resource creation cancelled", Verb.UPDATE: "Resource update cancelled"}
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 class Progress:
@@ -51,13 +44,11 @@ class Progress:
         now: float,
     ) -> None:
         self.now = now
-        self.account = account
         self.types = types
         self.draws = draws
-        self.stacks = stacks
         self.patience = patience
-        self.exports: dict[str, tuple[str, str]] = {}
-        """By name: the stack's id and the value."""
+        self.exports = Exports(stacks)
+        self.meaning = Meaning(account, types, draws, self.exports, self.time)
 
     def time(self) -> float:
         """The time that was given last."""
@@ -67,7 +58,7 @@ class Progress:
 
     def create(self, stack: Stack, intent: Intent, *, on_failure: str, timeout: float | None) -> None:
         """Make a stack's resources. Raises ApiError: ValidationError, and then nothing has begun."""
-        wanted = self.scope(stack, intent).wanted
+        wanted = self.meaning.scope(stack, intent).wanted
         stack.intent = intent
         self.status(stack, Verb.CREATE.value + IN_PROGRESS, "User Initiated")
         hands = self._hands(stack, intent)
@@ -76,7 +67,7 @@ class Progress:
 
     def update(self, stack: Stack, intent: Intent, *, roll_back: bool) -> None:
         """Bring a stack to what a template says. Raises ApiError: ValidationError, and then nothing has begun."""
-        wanted = self.scope(stack, intent).wanted
+        wanted = self.meaning.scope(stack, intent).wanted
         before = stack.intent
         assert before is not None  # noqa: S101 -- only stacks that were created are updated
         operation = Operation(
@@ -98,15 +89,13 @@ class Progress:
 
     def delete(self, stack: Stack, kept: Iterable[str] = ()) -> None:
         """End a stack, whatever is under way."""
-        users = [
-            name for name, (owner, _) in self.exports.items() if owner == stack.id and self.importers(name)
-        ]
+        used = self.exports.used(stack)
         before = stack.status
         self.status(stack, Verb.DELETE.value + IN_PROGRESS, "User Initiated")
-        if users:
-            using = ", ".join(self.importers(users[0]))
+        if used:
+            using = ", ".join(self.exports.importers(used[0]))
             self.status(
-                stack, before, f"Delete canceled. Cannot delete export {users[0]} as it is in use by {using}."
+                stack, before, f"Delete canceled. Cannot delete export {used[0]} as it is in use by {using}."
             )
             return
         if stack.operation is not None:
@@ -259,7 +248,7 @@ class Progress:
                 f"The following resource(s) failed to delete: [{', '.join(names)}]. ",
             )
             return
-        self._withdraw(stack)
+        self.exports.withdraw(stack)
         if operation.verb is Verb.DELETE:
             stack.deleted_at = self.now
             self.status(stack, DELETED)
@@ -301,88 +290,12 @@ class Progress:
             jobs[key] = Delete(hands, one, after[key], keep=skip)
         return Work(jobs, halting=False)
 
-    def scope(self, stack: Stack, intent: Intent, unknown: frozenset[str] = frozenset()) -> Scope:
-        """What names stand for in a stack."""
-        return Scope(
-            intent.template,
-            intent.parameters,
-            self.account.pseudo(stack, intent),
-            stack.resources,
-            lambda name: self.exports[name][1] if name in self.exports else None,
-            self.account.zones,
-            unknown,
-        )
-
-    def resolved(self, stack: Stack, intent: Intent, name: str) -> dict[str, Any]:
-        """A resource's properties with every function done. Raises ApiError: ValidationError."""
-        scope = self.scope(stack, intent)
-        self._refresh(
-            stack, intent.tags, references(intent.template.resources[name].properties, scope.condition)
-        )
-        found: dict[str, Any] = with_dynamic(resolved_properties(scope, name), self.account.stored)
-        stack.imports |= scope.imported_names
-        return found
-
-    def _refresh(self, stack: Stack, tags: Mapping[str, str], spoken: Iterable[Reference]) -> None:
-        """Attributes are what they are when they are asked for: another resource may have added to them."""
-        for name in {one.name for one in spoken if one.kind is Kind.ATTRIBUTE}:
-            resource = stack.resources.get(name)
-            if resource is None or not resource.physical_id:
-                continue
-            with contextlib.suppress(ApiError, LookupError):  # what is gone is as it was last seen
-                kind, at = self.types[resource.type], self.context(stack, name, tags)
-                resource.attributes = kind.read(at, resource.physical_id, resource.properties)
-
-    def planned_properties(
-        self, stack: Stack, intent: Intent, name: str, unknown: frozenset[str]
-    ) -> dict[str, Any]:
-        """A resource's properties where some others' names are not known yet. Raises ApiError: ValidationError."""
-        scope = self.scope(stack, intent, unknown)
-        found: dict[str, Any] = with_dynamic(resolved_properties(scope, name), self.account.stored)
-        return found
-
-    def importers(self, export: str) -> list[str]:
-        """The names of stacks that use an export."""
-        return sorted(one.name for one in self.stacks() if export in one.imports and not one.gone)
-
     def _put_out(self, stack: Stack) -> None:
         """Outputs and exports. Raises ApiError: ValidationError."""
-        assert stack.intent is not None  # noqa: S101 -- it was created
-        scope = self.scope(stack, stack.intent)
-        outputs: list[Output] = []
-        given_outputs = list(stack.intent.template.outputs.values())
-        self._refresh(stack, stack.intent.tags, references(given_outputs, scope.condition))
-        for name, given in stack.intent.template.outputs.items():
-            if "Condition" in given and not scope.condition(given["Condition"]):
-                continue
-            export = text_of(output_text(given["Export"]["Name"], scope, name)) if "Export" in given else ""
-            value = output_text(given["Value"], scope, name)
-            outputs.append(Output(name, value, str(given.get("Description", "")), export))
-        self._check_exports(stack, {one.export: one.value for one in outputs if one.export})
-        self._withdraw(stack)
-        stack.imports |= scope.imported_names
+        outputs, imports = self.meaning.outputs(stack)
+        self.exports.put(stack, {one.export: one.value for one in outputs if one.export})
+        stack.imports |= imports
         stack.outputs = outputs
-        for one in outputs:
-            if one.export:
-                self.exports[one.export] = (stack.id, one.value)
-
-    def _check_exports(self, stack: Stack, exports: Mapping[str, str]) -> None:
-        for name in exports:
-            owner = self.exports.get(name, (stack.id, ""))[0]
-            if owner != stack.id:
-                other = next(one.name for one in self.stacks() if one.id == owner)
-                raise refused(
-                    f"Export with name {name} is already exported by stack {other}. Rollback requested by user."
-                )
-        for name, (owner, value) in self.exports.items():
-            users = self.importers(name) if owner == stack.id and exports.get(name) != value else []
-            if users:
-                deed = "updated" if name in exports else "deleted"
-                raise refused(f"Export {name} cannot be {deed} as it is in use by {', '.join(users)}")
-
-    def _withdraw(self, stack: Stack) -> None:
-        for name in [key for key, (owner, _) in self.exports.items() if owner == stack.id]:
-            del self.exports[name]
 
     def _differs(self, stack: Stack, was: StackResource, tags: Mapping[str, str], before: Intent) -> bool:
         now = stack.resources.get(was.logical_id)
@@ -404,28 +317,12 @@ class Progress:
             stack,
             intent,
             self.types,
-            self.context,
-            self.resolved,
+            self.meaning.context,
+            self.meaning.resolved,
             self._tell,
             self.time,
             self.patience,
             stack.token or self.draws.uuid(),
-        )
-
-    def context(self, stack: Stack, logical_id: str, tags: Mapping[str, str]) -> Context:
-        """Where a resource is made."""
-        signals = tuple(stack.signals.get(logical_id, {}).values())
-        return Context(
-            self.account.cloud,
-            self.account.region,
-            self.account.number,
-            stack.name,
-            stack.id,
-            logical_id,
-            tags,
-            self.now,
-            self._random,
-            signals,
         )
 
     def status(self, stack: Stack, status: str, reason: str = "") -> None:
@@ -457,6 +354,3 @@ class Progress:
         stack.events.append(
             StackEvent(identity, self.now, logical, physical, kind, status, reason, properties, stack.token)
         )
-
-    def _random(self, length: int) -> str:
-        return "".join(_LETTERS[self.draws.bits(32) % len(_LETTERS)] for _ in range(length))

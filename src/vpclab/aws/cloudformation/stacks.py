@@ -154,7 +154,7 @@ def list_resources(context: Context, p: Parameters) -> dict[str, Any]:
 
 def exports(context: Context, p: Parameters) -> dict[str, Any]:
     """ListExports."""
-    known = sorted(engine_of(context).progress.exports.items())
+    known = sorted(engine_of(context).progress.exports.by_name.items())
     found, more = page(known, p.get("NextToken"))
     listed = [{"ExportingStackId": owner, "Name": name, "Value": value} for name, (owner, value) in found]
     return {"Exports": listed, "NextToken": more}
@@ -162,7 +162,7 @@ def exports(context: Context, p: Parameters) -> dict[str, Any]:
 
 def imports(context: Context, p: Parameters) -> dict[str, Any]:
     """ListImports."""
-    users = engine_of(context).progress.importers(p["ExportName"])
+    users = engine_of(context).progress.exports.importers(p["ExportName"])
     if not users:
         raise refused(f"Export '{p['ExportName']}' is not imported by any stack.")
     found, more = page(users, p.get("NextToken"))
