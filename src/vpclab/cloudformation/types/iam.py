@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from vpclab.cloudformation.resource_type import Context, ResourceType, changed, properties
@@ -18,6 +18,16 @@ def _document(given: Any) -> str:
 
 def _tags(context: Context, p: Properties) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in context.tags(p.get("Tags")).items()]
+
+
+def _retag(context: Context, kind: str, of: Mapping[str, str], old: Properties, new: Properties) -> None:
+    """What the template no longer has goes; `of` is what the calls name the bearer by."""
+    tags = _tags(context, new)
+    gone = {str(one["Key"]) for one in old.get("Tags") or ()} - {one["Key"] for one in tags}
+    if gone:
+        context.call("iam", f"Untag{kind}", **of, TagKeys=sorted(gone))
+    if tags:
+        context.call("iam", f"Tag{kind}", **of, Tags=tags)
 
 
 def _difference(
@@ -94,12 +104,7 @@ class Role(ResourceType):
                 MaxSessionDuration=whole(new.get("MaxSessionDuration", 3600)),
             )
         self._policies(context, physical_id, old, new)
-        tags = _tags(context, new)
-        gone = {str(one["Key"]) for one in old.get("Tags") or ()} - {one["Key"] for one in tags}
-        if gone:
-            context.call("iam", "UntagRole", **of, TagKeys=sorted(gone))
-        if tags:
-            context.call("iam", "TagRole", **of, Tags=tags)
+        _retag(context, "Role", of, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """Its policies, then DeleteRole, which is refused while anything else is on it."""
@@ -315,9 +320,10 @@ class OidcProvider(ResourceType):
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
         """Its clients, thumbprints and tags, by the calls that are for them."""
+        of = {"OpenIDConnectProviderArn": physical_id}
 
         def call(action: str, **given: Any) -> None:
-            context.call("iam", action, OpenIDConnectProviderArn=physical_id, **given)
+            context.call("iam", action, **of, **given)
 
         _difference(
             old.get("ClientIdList") or (),
@@ -327,12 +333,7 @@ class OidcProvider(ResourceType):
         )
         if "ThumbprintList" in changed(old, new):
             call("UpdateOpenIDConnectProviderThumbprint", ThumbprintList=new.get("ThumbprintList") or [])
-        tags = _tags(context, new)
-        gone = {str(one["Key"]) for one in old.get("Tags") or ()} - {one["Key"] for one in tags}
-        if gone:
-            call("UntagOpenIDConnectProvider", TagKeys=sorted(gone))
-        if tags:
-            call("TagOpenIDConnectProvider", Tags=tags)
+        _retag(context, "OpenIDConnectProvider", of, old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeleteOpenIDConnectProvider."""
