@@ -469,3 +469,44 @@ Resources:
     profile = "Resources: {P: {Type: AWS::IAM::InstanceProfile, Properties: {Roles: [nobody]}}}"
     assert stack.create("other", profile)["StackStatus"] == "ROLLBACK_COMPLETE"
     assert iam.list_instance_profiles()["InstanceProfiles"] == []
+
+
+ACCESS = """
+Parameters: {Team: {Type: String, Default: one}}
+Resources:
+  Vpc: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.7.0.0/16}}
+  A: {Type: AWS::EC2::Subnet, Properties: {VpcId: !Ref Vpc, CidrBlock: 10.7.1.0/24, AvailabilityZone: !Sub "${AWS::Region}a"}}
+  B: {Type: AWS::EC2::Subnet, Properties: {VpcId: !Ref Vpc, CidrBlock: 10.7.2.0/24, AvailabilityZone: !Sub "${AWS::Region}b"}}
+  Role: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {Version: 2012-10-17, Statement: []}}}
+  Cluster:
+    Type: AWS::EKS::Cluster
+    Properties:
+      Name: acc
+      RoleArn: !GetAtt Role.Arn
+      AccessConfig: {AuthenticationMode: API}
+      ResourcesVpcConfig: {SubnetIds: [!Ref A, !Ref B]}
+  Entry:
+    Type: AWS::EKS::AccessEntry
+    Properties: {ClusterName: !Ref Cluster, PrincipalArn: !GetAtt Role.Arn, KubernetesGroups: [!Ref Team], Tags: [{Key: team, Value: !Ref Team}]}
+  Identity:
+    Type: AWS::EKS::PodIdentityAssociation
+    Properties: {ClusterName: !Ref Cluster, Namespace: default, ServiceAccount: web, RoleArn: !GetAtt Role.Arn, Tags: [{Key: !Ref Team, Value: x}]}
+"""
+
+
+def test_who_may_do_something_in_a_cluster_comes_changes_and_goes(stack: Stack, cloud: Cloud) -> None:
+    eks = aws_client("eks", cloud.url)
+    made = stack.create("who", ACCESS)
+    assert made["StackStatus"] == "CREATE_COMPLETE", "\n".join(stack.told("who"))
+    role = stack.ids("who")["Role"]
+    [principal] = [p for p in eks.list_access_entries(clusterName="acc")["accessEntries"] if p.endswith(role)]
+    assert stack.update("who", Team="two")["StackStatus"] == "UPDATE_COMPLETE"
+    entry = eks.describe_access_entry(clusterName="acc", principalArn=principal)["accessEntry"]
+    assert (entry["kubernetesGroups"], entry["tags"]["team"]) == (["two"], "two")
+    [summary] = eks.list_pod_identity_associations(clusterName="acc")["associations"]
+    identity = eks.describe_pod_identity_association(
+        clusterName="acc", associationId=summary["associationId"]
+    )
+    tags = identity["association"]["tags"]
+    assert tags["two"] == "x"
+    assert "one" not in tags

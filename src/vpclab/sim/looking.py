@@ -31,7 +31,7 @@ SOONEST = 3.0
 UNDERSTOOD = frozenset(
     {Reason.SUBNET_FULL, Reason.NO_FREE_PREFIX, Reason.THROTTLED, Reason.NOT_AUTHORISED, Reason.ENI_LIMIT}
 )
-"""Refusals that tell nothing new of the node's ENIs (vpccni.agent.loop)."""
+"""Refusals that tell nothing new of the node's ENIs (vpccni.agent.pool_owner)."""
 NEWS_LAST = 3 * LOOK_EVERY
 """Seconds for which looks may find something after somebody else's change, metadata's lag aside."""
 

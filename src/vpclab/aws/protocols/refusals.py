@@ -105,7 +105,6 @@ REST_JSON: Codes = MappingProxyType(
         Refusal.UNSIGNED: ("MissingAuthenticationTokenException", 403),
         Refusal.UNKNOWN_KEY: ("UnrecognizedClientException", 403),
         Refusal.BAD_SIGNATURE: ("InvalidSignatureException", 403),
-        Refusal.INCOMPLETE_SIGNATURE: ("IncompleteSignatureException", 400),
         Refusal.EXPIRED_REQUEST: ("InvalidSignatureException", 403),
         Refusal.EXPIRED_TOKEN: ("ExpiredTokenException", 403),
         Refusal.THROTTLED: ("ThrottlingException", 429),

@@ -176,7 +176,7 @@ class Nodegroup(_WithStatus):
             updateConfig=_numbers(p.get("UpdateConfig")),
             diskSize=whole(p.get("DiskSize")),
             taints=lowered(p.get("Taints")),
-            remoteAccess=_remote(p.get("RemoteAccess")),
+            remoteAccess=lowered(p.get("RemoteAccess")),
             launchTemplate=_launch_template(p),
             tags=self.tags(context, p),
             **{key[:1].lower() + key[1:]: p[key] for key in plain if key in p},
@@ -238,10 +238,6 @@ class Nodegroup(_WithStatus):
 
 def _numbers(given: Properties | None) -> dict[str, int | None] | None:
     return None if given is None else {key: whole(value) for key, value in lowered(given).items()}
-
-
-def _remote(given: Properties | None) -> Any:
-    return lowered(given)
 
 
 def _launch_template(p: Properties) -> dict[str, str] | None:

@@ -108,7 +108,7 @@ class PodIdentity(TaggedInEks):
         return {"AssociationArn": str(found["association"]["associationArn"]), "AssociationId": physical_id}
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> None:
-        """UpdatePodIdentityAssociation."""
+        """UpdatePodIdentityAssociation; tags."""
         context.call(
             "eks",
             "UpdatePodIdentityAssociation",
@@ -116,6 +116,7 @@ class PodIdentity(TaggedInEks):
             associationId=physical_id,
             roleArn=new["RoleArn"],
         )
+        self.retag(context, self.read(context, physical_id, new)["AssociationArn"], old, new)
 
     def delete(self, context: Context, physical_id: str, p: Properties) -> None:
         """DeletePodIdentityAssociation."""
