@@ -314,13 +314,13 @@ class IpamMachine(RuleBasedStateMachine):
                 if s.kind is kind and not s.leaving and h.usable
             ]
             blocks = [s.block.network for s in slots]
+            given, cools = ([sum(a in block for a in of) for block in blocks] for of in (assigned, cooling))
             tally = pool.tally(kind)
             assert tally.blocks == len(blocks)
             assert tally.total == len(blocks) * kind.addresses
-            assert tally.assigned == sum(any(a in b for b in blocks) for a in assigned)
-            assert tally.cooling == sum(any(a in b for b in blocks) for a in cooling)
-            busy = [*assigned, *cooling]
-            assert tally.empty_blocks == sum(not any(a in b for a in busy) for b in blocks)
+            assert tally.assigned == sum(given)
+            assert tally.cooling == sum(cools)
+            assert tally.empty_blocks == sum(not (g or c) for g, c in zip(given, cools, strict=True))
             assert all(s.fresh.bit_count() + len(s.released) == s.free for s in slots)
         idle = {
             h.eni.id

@@ -102,8 +102,8 @@ class Shrinking:
 
     def _left_over(self) -> Iterable[tuple[EniView, tuple[BlockKind, ...]]]:
         """ENIs with the kinds of blocks that are of no use on them."""
-        state = self._state
-        other = tuple(kind for kind in BlockKind if kind not in state.kinds)
+        state, tally = self._state, self._state.pool.tally
+        other = tuple(kind for kind in BlockKind if kind not in state.kinds and tally(kind).empty_blocks)
         if not other and not state.placement.restricts:
             return
         for view in state.pool.enis():
