@@ -103,3 +103,4 @@ bench: setup ## measure, beside a baseline in the same run
 
 clean: ## remove what the targets above made in this tree
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests bench tools kubernetes -name __pycache__ -prune -exec rm -rf {} +
