@@ -53,6 +53,7 @@ def test_what_ships_is_listed() -> None:
         (("forty-left", "--only", "x"), "--only x: the policies are default"),
         (("forty-left", "--policy", "WARM_IP_TARGET"), "is not NAME=VALUE"),
         (("forty-left", "--policy", "WARM_IP_TARGET=x"), "is not a whole number"),
+        (("forty-left", "--policy", "WARM_IP_TARGET=1"), "the scenario has a policy of this name"),
         (("forty-left", "--duration", "soon"), "'soon' is not a duration"),
     ],
 )

@@ -182,6 +182,9 @@ def _changed(
         raise ScenarioError(
             f"--only {', '.join(sorted(unknown))}: the policies are {', '.join(p.name for p in scenario.policies)}"
         )
+    twice = {p.name for p in kept} & set(policies)
+    if twice:
+        raise ScenarioError(f"--policy {min(twice)}: the scenario has a policy of this name")
     made = tuple(kept) + tuple(map(_policy, policies))
     return replace(scenario, policies=made or scenario.policies)
 

@@ -71,8 +71,12 @@ def as_scenario(counts: Mapping[str, Any], name: str) -> Json:
     moving = max(1, round(pods * COME_AND_GO))
     others: list[Json] = [
         {"name": "default"},
-        {"name": "WARM_IP_TARGET=2", "env": {"WARM_IP_TARGET": 2, "MINIMUM_IP_TARGET": 10}},
+        {
+            "name": "WARM_IP_TARGET=2,MINIMUM_IP_TARGET=10",
+            "env": {"WARM_IP_TARGET": 2, "MINIMUM_IP_TARGET": 10},
+        },
         {"name": "prefixes", "env": {"ENABLE_PREFIX_DELEGATION": True, "WARM_PREFIX_TARGET": 1}},
+        {"name": "adaptive", "env": {"WARM_TARGET_MODE": "adaptive"}},
     ]
     return {
         "name": str(counts.get("name", name)),
