@@ -36,7 +36,7 @@ def test_written_and_read(tmp_path: Path) -> None:
     asyncio.run(file.save())
     assert not (tmp_path / NAME).exists()  # nothing was learned
     for number in range(5):
-        learned(before).asked(SandboxKey("n", str(number), "eth0"), float(number))
+        learned(before).asked(SandboxKey("n", str(number), "eth0"), float(number), waits=False)
     asyncio.run(file.save())
     after = pool()
     load_warmth(tmp_path, [after])

@@ -6,11 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from vpccni.ipam.adaptive import ENOUGH_ARRIVALS, QUIET, Adaptive
-from vpccni.ipam.quantiles import Counts, Delay
+from vpccni.ipam.adaptive import QUIET, Adaptive
+from vpccni.ipam.readiness import ENOUGH_ARRIVALS
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import Pod
 from vpclab.plan.manners import OURS
@@ -19,6 +17,16 @@ from vpclab.sim.node import Setup, SimNode
 from vpclab.sim.world import World
 
 SLOTS = 9
+GOOD: dict[str, Any] = {
+    "arrivals": 5,
+    "allowed": 0.01,
+    "surprised": 0.1,
+    "rush": [[0, 1], [0, 1]],
+    "level": [0, 1],
+    "takes": [[1, 0], [6, 0]],
+    "variance": [1.5, 3],
+    "rises": [2],
+}
 
 
 class Node:
@@ -152,9 +160,14 @@ def test_what_was_learned_goes_over_a_restart() -> None:
     [
         {},
         {"arrivals": "many"},
-        {"arrivals": 5, "rush": [], "level": [], "rises": [], "takes": []},
-        {"arrivals": 5, "rush": [[1], [1]], "level": [-1], "rises": [], "takes": [[1, 0], [1, 0]]},
-        {"arrivals": 5, "rush": [[1], [1]], "level": [], "rises": [], "takes": [[1, 0], [1e9, 0]]},
+        GOOD | {"rush": []},
+        GOOD | {"level": [-1]},
+        GOOD | {"takes": [[1, 0], [1e9, 0]]},
+        GOOD | {"allowed": float("nan")},
+        GOOD | {"surprised": 2},
+        GOOD | {"variance": [-1, 1]},
+        GOOD | {"variance": [1]},
+        {name: value for name, value in GOOD.items() if name != "rises"},
         [1, 2],
     ],
 )
@@ -163,33 +176,5 @@ def test_a_damaged_memory_is_refused_and_changes_nothing(said: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         fresh.remember(said)
     assert fresh.remembered() == Adaptive(WarmTargets()).remembered()
-
-
-@given(st.lists(st.integers(0, 50), min_size=1, max_size=200), st.sampled_from([0.1, 0.5, 0.9, 0.99]))
-def test_a_quantile_is_what_sorting_gives(numbers: list[int], part: float) -> None:
-    counts = Counts(1e12)
-    for number in numbers:
-        counts.add(number)
-    found = counts.quantile(part)
-    beyond = sum(1 for number in numbers if number > found)
-    assert beyond <= len(numbers) * (1 - part) + 1e-6
-    assert found in numbers
-    assert Counts.of(1e12, counts.plain()).quantile(part) in numbers
-
-
-def test_what_is_old_fades() -> None:
-    counts = Counts(10)
-    for _ in range(100):
-        counts.add(40)
-    for _ in range(100):
-        counts.add(2)
-    assert counts.quantile(0.99) == 2
-
-
-def test_a_delay_is_followed() -> None:
-    delay = Delay(6.0)
-    for _ in range(50):
-        delay.add(0.5)
-    assert 0.5 <= delay.high < 0.7
-    delay.add(3.0)
-    assert delay.high > 2.0
+    fresh.remember(GOOD)
+    assert fresh.remembered() == GOOD

@@ -102,13 +102,12 @@ class Ipam:
         self, key: SandboxKey, pod: Pod, now: float, interface: Interface = ONLY
     ) -> Assignment | Refusal:
         """The sandbox's address, or why it has none."""
-        if self.warmth is not None and self.pool.find(key) is None:
-            self.warmth.asked(key, now)
-        for kind in self.state.kinds:
-            assignment = self.pool.assign(key, pod, now, kind, interface)
-            if assignment is not None:
-                return assignment
-        return self.refusal(now)
+        new = self.warmth is not None and self.pool.find(key) is None
+        tried = (self.pool.assign(key, pod, now, kind, interface) for kind in self.state.kinds)
+        assignment = next((found for found in tried if found is not None), None)
+        if self.warmth is not None and new:
+            self.warmth.asked(key, now, waits=assignment is None)
+        return self.refusal(now) if assignment is None else assignment
 
     def release(self, key: SandboxKey, now: float) -> Assignment | None:
         """The address is the sandbox's no more and cools; None if it had none."""

@@ -1,4 +1,4 @@
-"""Counts of small whole numbers that fade, and a delay that is followed: what the adaptive warm target learns by."""
+"""Counts of small whole numbers that fade, a mean that does, and a delay that is followed: what the adaptive warm target learns by."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 MOST = 4096
 """The highest number that is told apart: no node has more addresses."""
 RESCALE = 1e12
+LEAST_SPREAD = 0.001
+"""Seconds; what was seen has one."""
 
 
 class Counts:
@@ -62,8 +64,47 @@ class Counts:
         return made
 
 
+class Mean:
+    """A mean in which what is older counts less."""
+
+    __slots__ = ("_keeps", "_sum", "_weight")
+
+    def __init__(self, half_life: float) -> None:
+        """`half_life`: additions after which one counts half."""
+        self._keeps = 2.0 ** (-1 / half_life)
+        self._sum = 0.0
+        self._weight = 0.0
+
+    def add(self, number: float, times: int = 1) -> None:
+        """So many more of it."""
+        kept = self._keeps**times
+        self._sum = self._sum * kept + number * (1 - kept) / (1 - self._keeps)
+        self._weight = self._weight * kept + (1 - kept) / (1 - self._keeps)
+
+    @property
+    def value(self) -> float:
+        """0 if nothing was seen."""
+        return self._sum / self._weight if self._weight else 0.0
+
+    def plain(self) -> list[float]:
+        """For a file."""
+        return [round(self.value, 4), round(self._weight, 4)]
+
+    @classmethod
+    def of(cls, half_life: float, said: Any) -> Mean:
+        """What `plain` gave. Raises ValueError."""
+        if not isinstance(said, list) or len(said) != 2:
+            raise ValueError("a mean and a weight were expected")
+        value, weight = (float(one) for one in said)
+        if not (0 <= value <= MOST**2 and 0 <= weight < RESCALE):
+            raise ValueError("a mean and a weight are numbers from 0 on")
+        made = cls(half_life)
+        made._sum, made._weight = value * weight, weight
+        return made
+
+
 class Delay:
-    """A duration's mean and spread, as TCP follows a round trip (RFC 6298)."""
+    """A duration's mean and spread, as TCP follows a round trip (RFC 6298); the first that is seen takes the guess's place."""
 
     __slots__ = ("_mean", "_spread")
 
@@ -73,6 +114,9 @@ class Delay:
 
     def add(self, seconds: float) -> None:
         """One more was seen."""
+        if self._spread == 0:
+            self._mean, self._spread = seconds, max(seconds / 2, LEAST_SPREAD)
+            return
         self._spread += 0.25 * (abs(seconds - self._mean) - self._spread)
         self._mean += 0.125 * (seconds - self._mean)
 

@@ -9,7 +9,7 @@ from vpccni.ipam.actions import Action, AssignAddresses, DetachEni, ReleaseAddre
 from vpccni.ipam.pool import EniView
 from vpccni.ipam.state import NodeState, by_fill
 from vpccni.ipam.targets import addresses_short, eni_is_extra, shortage, surplus
-from vpccni.ipam.values import Block, BlockKind, EniRole
+from vpccni.ipam.values import Block, BlockKind, EniId, EniRole
 
 SHRINK_EVERY = 30.0
 """Seconds between two releases (spec 6.7)."""
@@ -29,10 +29,12 @@ class Shrinking:
         self._state = state
         self._lasts = lasts
         self.eni_lasts: float | None = None
-        """The same for an ENI without pods, if it is another."""
+        """If set, how long an ENI must have had no pod, whatever else was too much or too little meanwhile."""
         self._released_at = float("-inf")
         self._over_since: float | None = None
         self._extra_since: float | None = None
+        self._idle_since: dict[EniId, float] = {}
+        """Of each ENI without pods, if how long it has had none decides."""
 
     def not_over(self) -> None:
         """The pool is short of addresses: what comes after that is a new surplus."""
@@ -45,6 +47,7 @@ class Shrinking:
 
     def leftovers(self, now: float) -> list[Action]:
         """Give back what no new pod gets: what the other mode left, and what is on ENIs that pods may not use."""
+        self._note_idle(now)
         if now < self._released_at + SHRINK_EVERY or self._state.pauses.on(ReleaseAddresses, now):
             return []
         actions: list[Action] = []
@@ -132,8 +135,17 @@ class Shrinking:
         youth = view.since + ENI_MINIMUM_LIFE
         if not view.usable:
             return youth
+        if self.eni_lasts is not None:
+            return max(youth, self._idle_since.get(view.eni.id, now) + self.eni_lasts)
         since = now if self._extra_since is None else self._extra_since
-        return max(youth, since + (self._lasts if self.eni_lasts is None else self.eni_lasts))
+        return max(youth, since + self._lasts)
+
+    def _note_idle(self, now: float) -> None:
+        if self.eni_lasts is None:
+            self._idle_since = {}
+        else:
+            idle = (view.eni.id for view in self._state.pool.idle_enis())
+            self._idle_since = {eni: self._idle_since.get(eni, now) for eni in idle}
 
     def _could_go(self, view: EniView) -> bool:
         state = self._state

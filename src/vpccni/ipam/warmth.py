@@ -24,8 +24,8 @@ class Warmth(Protocol):
     def targets(self, state: NodeState, now: float, waiting: int) -> WarmTargets:
         """What the pool is to hold now, with so many pods waiting."""
 
-    def asked(self, key: SandboxKey, now: float) -> None:
-        """A sandbox asked for an address; told again while it waits."""
+    def asked(self, key: SandboxKey, now: float, *, waits: bool) -> None:
+        """A sandbox asked for an address, and had one at once or waits for it; told again while it waits."""
 
     def took(self, outcome: Outcome, seconds: float) -> None:
         """EC2 did, or did not do, an action in so many seconds."""

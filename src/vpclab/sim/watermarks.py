@@ -27,7 +27,7 @@ class Stateless:
         """None."""
         return ""
 
-    def asked(self, key: SandboxKey, now: float) -> None:
+    def asked(self, key: SandboxKey, now: float, *, waits: bool) -> None:
         """Of no interest."""
 
     def took(self, outcome: Outcome, seconds: float) -> None:
