@@ -20,7 +20,7 @@ from vpccni.ipam.actions import Failed, ReleaseAddresses
 from vpccni.ipam.adaptive import Adaptive
 from vpccni.ipam.reasons import Reason, Refusal
 from vpccni.ipam.targets import WarmTargets
-from vpccni.ipam.values import SandboxKey, SubnetId, SubnetOffer
+from vpccni.ipam.values import Pod, SubnetId, SubnetOffer
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 ORIGINAL = {
@@ -79,7 +79,7 @@ async def lively() -> Scene:
     world.agent.ipam.pool.shortest_reuse = 31.5
     adaptive = world.agent.ipam.warmth = Adaptive(WarmTargets())
     for number in range(40):
-        adaptive.asked(SandboxKey("n", str(number), "eth0"), 0.0, waits=False)
+        adaptive.asked(Pod("default", f"p{number}"), 0.0, waits=False)
     adaptive.targets(world.agent.ipam.state, 0.0, 0)
     return scene
 

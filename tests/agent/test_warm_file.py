@@ -14,7 +14,7 @@ from vpccni.agent.warm_file import NAME, WarmFile, load_warmth
 from vpccni.ipam.adaptive import Adaptive
 from vpccni.ipam.decide import Ipam
 from vpccni.ipam.limits import known_limits
-from vpccni.ipam.values import EniId, SandboxKey
+from vpccni.ipam.values import EniId, Pod
 
 
 def pool(mode: str = "adaptive") -> Ipam:
@@ -36,7 +36,7 @@ def test_written_and_read(tmp_path: Path) -> None:
     asyncio.run(file.save())
     assert not (tmp_path / NAME).exists()  # nothing was learned
     for number in range(5):
-        learned(before).asked(SandboxKey("n", str(number), "eth0"), float(number), waits=False)
+        learned(before).asked(Pod("default", f"p{number}"), float(number), waits=False)
     asyncio.run(file.save())
     after = pool()
     load_warmth(tmp_path, [after])

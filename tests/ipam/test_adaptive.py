@@ -11,6 +11,7 @@ from vpccni.ipam.adaptive import QUIET, Adaptive
 from vpccni.ipam.readiness import ENOUGH_ARRIVALS
 from vpccni.ipam.targets import WarmTargets
 from vpccni.ipam.values import Pod
+from vpclab.lab.layout import fill
 from vpclab.plan.manners import OURS
 from vpclab.sim.kubelet import PodLife
 from vpclab.sim.node import Setup, SimNode
@@ -135,6 +136,30 @@ def test_the_fixed_targets_are_its_limits(fixed: WarmTargets, most: int) -> None
         if held is not None:
             used = node.node.ipam.numbers
             assert held.least <= used.assigned + used.cooling + most
+
+
+def test_who_waits_is_one_pod_however_often_its_sandbox_is_made_anew() -> None:
+    adaptive, pod = Adaptive(WarmTargets()), Pod("default", "web")
+    for second in range(0, 100, 10):
+        adaptive.asked(pod, float(second), waits=True)
+    adaptive.asked(pod, 100.0, waits=False)
+    assert adaptive.arrivals == 1
+    adaptive.asked(pod, 5000.0, waits=False)
+    assert adaptive.arrivals == 2, "which is the pod's next sandbox"
+
+
+def test_while_ec2_gives_nothing_who_waits_says_nothing_of_how_much_is_enough() -> None:
+    node = Node()
+    node.jobs(ENOUGH_ARRIVALS + 70, every=20, life=100)
+    before = node.adaptive.remembered()["allowed"]
+    fill(node.world.region, [node.world.subnets[0].id], 0, scattered=False)
+    for _ in range(60):
+        node.pod()
+        node.pass_time(20)
+    assert node.free == 0
+    assert node.world.waits.failed_adds > 30
+    after = node.adaptive.remembered()["allowed"]
+    assert after > before - 0.1 * 5, "a few waited before it was plain that EC2 gives nothing"
 
 
 def test_minimum_ip_target_is_kept() -> None:

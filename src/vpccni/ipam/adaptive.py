@@ -15,7 +15,7 @@ from vpccni.ipam.band import Band
 from vpccni.ipam.readiness import ENOUGH_ARRIVALS, Readiness
 from vpccni.ipam.state import NodeState
 from vpccni.ipam.targets import WarmTargets
-from vpccni.ipam.values import BlockKind, SandboxKey
+from vpccni.ipam.values import BlockKind, Pod
 
 QUIET = 1800.0
 """Seconds after which a node knows its load though fewer than `ENOUGH_ARRIVALS` pods came."""
@@ -24,7 +24,9 @@ ENI_LASTS = 3600.0
 LOOK_AGAIN = 600.0
 """Seconds after which an idle node looks whether it has too much."""
 UNHEARD = 2048
-"""Sandboxes that wait, of which it is known that they were counted."""
+"""Pods that wait, of which it is known that they were counted."""
+STARVES = 3
+"""So many times the longest that EC2 is thought to need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +57,31 @@ class Adaptive:
         self.held: Held | None = None
         """What was decided last."""
         self._began: float | None = None
-        self._waiting: dict[SandboxKey, None] = {}
+        self._waiting: dict[Pod, None] = {}
         self._readiness = Readiness(wait_probability)
         self._band = Band()
         self._in_use = 0
+        self._lacks_since: float | None = None
 
     # --- what happens ---------------------------------------------------------------------------------------
 
-    def asked(self, key: SandboxKey, now: float, *, waits: bool) -> None:
-        """A pod came; once for each sandbox."""
-        if key in self._waiting:
+    def asked(self, pod: Pod, now: float, *, waits: bool) -> None:
+        """A pod came, once for each; whoever waits asks again, with another sandbox when the runtime gave up on the first."""
+        if pod in self._waiting:
+            if not waits:
+                del self._waiting[pod]
             return
-        self._waiting[key] = None
-        if len(self._waiting) > UNHEARD:
-            del self._waiting[next(iter(self._waiting))]
-        if self.held is not None:
+        if waits:
+            self._waiting[pod] = None
+            if len(self._waiting) > UNHEARD:
+                del self._waiting[next(iter(self._waiting))]
+        if self.held is not None and not (waits and self._starves(now)):
             self._readiness.judge(waits=waits)
         self._readiness.came(now, self._in_use + 1)
+
+    def _starves(self, now: float) -> bool:
+        """Less is there than was asked for, for longer than EC2 needs: that pods wait now says nothing of how much is enough."""
+        return self._lacks_since is not None and now > self._lacks_since + STARVES * max(self.delays)
 
     def took(self, outcome: Outcome, seconds: float) -> None:
         """EC2's delay, of what it did."""
@@ -93,6 +103,10 @@ class Adaptive:
         total = tally.total + state.under_way.coming(state.kind) * state.kind.addresses
         room = sum(map(state.room, state.pool.enis())) * state.kind.addresses
         self.held = held = self._wanted(state, now, total, tally.total + room)
+        if tally.total >= held.least:
+            self._lacks_since = None
+        elif self._lacks_since is None:
+            self._lacks_since = now
         if total < held.least:
             return WarmTargets(minimum_ip=held.asked)
         return WarmTargets(minimum_ip=total if total <= held.most else held.back)

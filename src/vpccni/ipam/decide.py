@@ -106,7 +106,7 @@ class Ipam:
         tried = (self.pool.assign(key, pod, now, kind, interface) for kind in self.state.kinds)
         assignment = next((found for found in tried if found is not None), None)
         if self.warmth is not None and new:
-            self.warmth.asked(key, now, waits=assignment is None)
+            self.warmth.asked(pod, now, waits=assignment is None)
         return self.refusal(now) if assignment is None else assignment
 
     def release(self, key: SandboxKey, now: float) -> Assignment | None:

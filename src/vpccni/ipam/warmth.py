@@ -7,7 +7,7 @@ from typing import Protocol
 from vpccni.ipam.actions import Outcome
 from vpccni.ipam.state import NodeState
 from vpccni.ipam.targets import WarmTargets
-from vpccni.ipam.values import SandboxKey
+from vpccni.ipam.values import Pod
 
 
 class Warmth(Protocol):
@@ -24,8 +24,8 @@ class Warmth(Protocol):
     def targets(self, state: NodeState, now: float, waiting: int) -> WarmTargets:
         """What the pool is to hold now, with so many pods waiting."""
 
-    def asked(self, key: SandboxKey, now: float, *, waits: bool) -> None:
-        """A sandbox asked for an address, and had one at once or waits for it; told again while it waits."""
+    def asked(self, pod: Pod, now: float, *, waits: bool) -> None:
+        """A pod asked for an address, and has one or waits for it; told again while it waits, and when it has it."""
 
     def took(self, outcome: Outcome, seconds: float) -> None:
         """EC2 did, or did not do, an action in so many seconds."""

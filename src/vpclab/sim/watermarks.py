@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vpccni.ipam.actions import Outcome
 from vpccni.ipam.state import NodeState
 from vpccni.ipam.targets import WarmTargets
-from vpccni.ipam.values import SandboxKey
+from vpccni.ipam.values import Pod
 
 
 class Stateless:
@@ -27,7 +27,7 @@ class Stateless:
         """None."""
         return ""
 
-    def asked(self, key: SandboxKey, now: float, *, waits: bool) -> None:
+    def asked(self, pod: Pod, now: float, *, waits: bool) -> None:
         """Of no interest."""
 
     def took(self, outcome: Outcome, seconds: float) -> None:
