@@ -79,12 +79,12 @@ def web(cluster: ClusterUnderTest) -> ClusterUnderTest:
     return cluster
 
 
-def everywhere(cluster: ClusterUnderTest) -> bool:
-    """One pod of the workload on each of three nodes, ready and with an address."""
+def everywhere(cluster: ClusterUnderTest, count: int = 3) -> bool:
+    """One pod of the workload on each of so many nodes, ready and with an address."""
     pods = cluster.pods(WEB)
     ready = [c["ready"] for pod in pods for c in pod["status"]["containerStatuses"]]
     nodes = {pod["spec"]["nodeName"] for pod in pods}
-    return len(pods) == len(nodes) == 3 and all(ready) and all("podIP" in pod["status"] for pod in pods)
+    return len(pods) == len(nodes) == count and all(ready) and all("podIP" in pod["status"] for pod in pods)
 
 
 def renewed(cluster: ClusterUnderTest, pod: dict[str, Any]) -> bool:
@@ -92,6 +92,15 @@ def renewed(cluster: ClusterUnderTest, pod: dict[str, Any]) -> bool:
     before = {c["containerID"] for c in pod["status"]["containerStatuses"]}
     now = {c.get("containerID") for one in cluster.pods(WEB) for c in one["status"]["containerStatuses"]}
     return before.isdisjoint(now)
+
+
+def eks(cluster: ClusterUnderTest, action: str, *options: str) -> None:
+    """A call by the real client."""
+    done = subprocess.run(
+        [sys.executable, "-m", "awscli", "eks", action, "--cluster-name", "myeks", *options],
+        capture_output=True, text=True, timeout=60, env=json.loads(cluster.lab("env-vars", "-o", "json")),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def judged(cluster: ClusterUnderTest) -> None:
@@ -189,13 +198,7 @@ def test_the_agent_is_rolled_to_another_tag_and_by_its_add_on_while_pods_talk(we
     web.kubectl("-n", "kube-system", "set", "image", "ds/aws-node", f"aws-node={other}")
     web.kubectl("-n", "kube-system", "rollout", "status", "ds/aws-node", "--timeout=180s")
     values = json.dumps({"env": {"WARM_IP_TARGET": "3"}})
-    environment = {**json.loads(web.lab("env-vars", "-o", "json"))}
-    aws = [sys.executable, "-m", "awscli", "eks"]
-    done = subprocess.run(
-        [*aws, "update-addon", "--cluster-name", "myeks", "--addon-name", "vpc-cni", "--configuration-values", values],
-        capture_output=True, text=True, timeout=60, env=environment,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    eks(web, "update-addon", "--addon-name", "vpc-cni", "--configuration-values", values)
 
     def rolled() -> bool:
         now = json.loads(web.kubectl("-n", "kube-system", "get", "ds", "aws-node", "-o", "json"))
@@ -267,6 +270,25 @@ def test_a_terminated_node_goes_and_another_comes(web: ClusterUnderTest) -> None
     for one, other in ((first, second), (second, third), (third, first)):
         assert "0% packet loss" in web.inside(one, "ping", "-c", "1", "-W", "5", other["status"]["podIP"])
     judged(web)
+
+
+def test_a_node_group_grows_and_shrinks_and_its_pods_move(web: ClusterUnderTest) -> None:
+    def scaled(count: int) -> None:
+        web.kubectl("scale", f"deployment/{WEB}", f"--replicas={count}")
+        config = f"minSize=1,maxSize=4,desiredSize={count}"
+        eks(web, "update-nodegroup-config", "--nodegroup-name", "ng1", "--scaling-config", config)
+        eventually(lambda: len(web.objects("nodes")) == count and everywhere(web, count))
+        judged(web)
+
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": WEB}}}
+    web.apply(
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": WEB}, "spec": budget}
+    )
+    scaled(4)
+    *_, last = web.pods(WEB)
+    first = web.pods(WEB)[0]
+    assert "0% packet loss" in web.inside(first, "ping", "-c", "2", "-W", "5", last["status"]["podIP"])
+    scaled(3)
 
 
 def test_pods_leave_nothing(web: ClusterUnderTest) -> None:
