@@ -1,5 +1,6 @@
 """One cluster for all that is proven with real pods, by the command line that people use."""
 
+import base64
 import json
 import os
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from vpclab.bastion.files import KUBECONFIG
 from vpclab.kubernetes.binaries import BinariesError, find
@@ -19,6 +23,24 @@ from vpclab.lab.enter import enter_command
 from vpclab.lab.state import LabState
 
 PATIENCE = 150.0
+
+
+def signed_token(
+    key_id: str,
+    secret: str,
+    session: str | None = None,
+    *,
+    cluster: str | None = "myeks",
+    service: str = "sts",
+    action: str = "GetCallerIdentity",
+) -> str:
+    """A token as `aws eks get-token` makes it."""
+    url = f"http://sts.ap-northeast-2.amazonaws.com/?Action={action}&Version=2011-06-15"
+    request = AWSRequest("GET", url, headers={"x-k8s-aws-id": cluster} if cluster else {})
+    SigV4QueryAuth(Credentials(key_id, secret, session), service, "ap-northeast-2", expires=60).add_auth(
+        request
+    )
+    return f"k8s-aws-v1.{base64.urlsafe_b64encode(request.url.encode()).decode().rstrip('=')}"
 
 
 @dataclass

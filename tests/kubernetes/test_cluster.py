@@ -128,6 +128,32 @@ def test_nodes_are_eks_nodes(cluster: ClusterUnderTest) -> None:
     assert 'mode: "iptables"' in config
 
 
+def test_people_are_known_by_aws_eks_get_token(cluster: ClusterUnderTest) -> None:
+    role = "arn:aws:iam::111122223333:role/viewer"
+    policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
+    of_role = "--cluster-name myeks --principal-arn " + role
+    said = cluster.lab(
+        "shell",
+        input=f"""
+        export KUBECONFIG=/tmp/by-token
+        aws eks update-kubeconfig --name myeks > /dev/null
+        echo "admin: $(kubectl auth can-i '*' '*') $(kubectl auth whoami -o jsonpath='{{.status.userInfo.username}}')"
+        aws eks create-access-entry {of_role} > /dev/null
+        aws eks associate-access-policy {of_role} --policy-arn {policy} --access-scope type=namespace,namespaces=default > /dev/null
+        keys=$(aws sts assume-role --role-arn {role} --role-session-name me --output text \
+          --query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]')
+        read AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN <<< "$keys"
+        export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+        echo "viewer: $(kubectl auth can-i list pods) $(kubectl auth can-i delete pods) $(kubectl auth can-i list pods -n kube-system)"
+        AWS_SECRET_ACCESS_KEY=another kubectl get pods 2>&1 | sed 's/^/wrong key: /'
+        exit
+        """,
+    )
+    assert "admin: yes arn:aws:iam::111122223333:user/admin" in said
+    assert "viewer: yes no no" in said
+    assert "wrong key: error: You must be logged in to the server (Unauthorized)" in said
+
+
 def test_pods_talk_by_their_own_addresses_without_a_tunnel(web: ClusterUnderTest) -> None:
     first, second, third = web.pods(WEB)
     here, there = first["status"]["podIP"], second["status"]["podIP"]

@@ -70,8 +70,13 @@ def claim(request: RawRequest) -> Claim | None:
     return Claim("/".join(scope[:-4]), date, region, service, signed, fields["Signature"], presigned)
 
 
-def verify(request: RawRequest, said: Claim, keys: Keys, region: str, now: float) -> None:
-    """Whether a known key of the account made the signature, and lately. Raises RefusedError."""
+def verify(
+    request: RawRequest, said: Claim, keys: Keys, region: str, now: float, *, life: float | None = None
+) -> None:
+    """Whether a known key of the account made the signature, and lately. Raises RefusedError.
+
+    `life`: seconds that it is good for, whatever a presigned request says of that.
+    """
     key = keys.find(said.key_id)
     token = _given(request, said, "x-amz-security-token")
     if key is None or (key.token is not None and token != key.token):
@@ -84,7 +89,7 @@ def verify(request: RawRequest, said: Claim, keys: Keys, region: str, now: float
             Refusal.BAD_SIGNATURE, f"Credential should be scoped to a valid region, not '{said.region}'."
         )
     stamp = _given(request, said, "x-amz-date")
-    _check_time(request, said, stamp, now)
+    _check_time(request, said, stamp, now, life)
     if not hmac.compare_digest(signature(request, said, stamp, key.secret), said.signature):
         raise RefusedError(
             Refusal.BAD_SIGNATURE,
@@ -133,10 +138,11 @@ def _given(request: RawRequest, said: Claim, name: str) -> str:
     return request.arguments.get(title, "")
 
 
-def _check_time(request: RawRequest, said: Claim, stamp: str, now: float) -> None:
+def _check_time(request: RawRequest, said: Claim, stamp: str, now: float, life: float | None) -> None:
     try:
         at = dt.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC).timestamp()
-        life = float(request.arguments.get("X-Amz-Expires", "900")) if said.presigned else SKEW
+        if life is None:
+            life = float(request.arguments.get("X-Amz-Expires", "900")) if said.presigned else SKEW
     except ValueError:
         raise RefusedError(
             Refusal.INCOMPLETE_SIGNATURE, f"Date must be in ISO-8601 'basic format'. Got '{stamp}'."

@@ -134,6 +134,22 @@ def kubeconfig(server: str, authority: bytes, who: Credentials, *, cluster: str,
     )
 
 
+def webhook(url: str) -> str:
+    """What an API server reads to ask somebody beside it, without TLS."""
+    context = {"name": "webhook", "context": {"cluster": "webhook", "user": "kube-apiserver"}}
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "webhook", "cluster": {"server": url}}],
+            "users": [{"name": "kube-apiserver", "user": {}}],
+            "contexts": [context],
+            "current-context": "webhook",
+        },
+        indent=2,
+    )
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
 ) -> x509.CertificateBuilder:

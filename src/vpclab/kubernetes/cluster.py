@@ -12,15 +12,28 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from vpclab.aws.keys import Keys
 from vpclab.bastion import Desk, equip_bastion, equip_node
 from vpclab.eks import Eks
 from vpclab.fabric import AWS_API, Fabric, Place
 from vpclab.images.aws_node import aws_node_objects, custom_resources
 from vpclab.images.registry import registry_app
-from vpclab.kubernetes import addons, attachments, cgroups, containerd, desk, kubelet, objects, resolver
+from vpclab.kubernetes import (
+    access,
+    addons,
+    attachments,
+    cgroups,
+    containerd,
+    desk,
+    kubelet,
+    objects,
+    resolver,
+)
 from vpclab.kubernetes.api import KubernetesError
+from vpclab.kubernetes.authenticator import PORT as AUTHENTICATOR_PORT
+from vpclab.kubernetes.authenticator import Authenticator
 from vpclab.kubernetes.cloud import NODES, CloudController
-from vpclab.kubernetes.control_plane import DNS_SERVICE, ControlPlane, ControlPlaneError
+from vpclab.kubernetes.control_plane import DNS_SERVICE, HERE, ControlPlane, ControlPlaneError
 from vpclab.kubernetes.endpoint import connect
 from vpclab.kubernetes.machine import KubernetesNode, Outfit, as_json
 from vpclab.kubernetes.supplies import Supplies
@@ -54,13 +67,20 @@ class Cluster:
         supplies: Supplies,
         environment: Mapping[str, str],
         *,
+        keys: Keys,
+        strict: bool,
         always: Mapping[str, str],
     ) -> None:
-        """`name` is the lab's; `root` keeps the machines' files; the rest is as for `BareKind`."""
+        """`name` is the lab's; `root` keeps the machines' files; the rest is as for `BareKind`.
+
+        `keys` are the account's, by which people are known; with `strict` no others are taken.
+        """
         self._name = name
         self._eks = eks
         self._region = eks.region
         self._always = dict(always)
+        self._keys = keys
+        self._strict = strict
         self._study: Study | None = None
         self._fabric = fabric
         self._root = root
@@ -73,6 +93,7 @@ class Cluster:
         self._task: asyncio.Task[None] | None = None
         self._resolver: resolver.Resolver | None = None
         self._registry: Serving | None = None
+        self._authenticator: Serving | None = None
 
     @property
     def control(self) -> ControlPlane:
@@ -115,6 +136,10 @@ class Cluster:
         listening = await self._fabric.places["internet"].listen(AWS_API, REGISTRY_PORT)
         self._registry = await serve(registry_app(supplies.images), listening)
         self._control = ControlPlane(place, supplies.binaries, CLUSTER, self._region.name, endpoint)
+        known = Authenticator(
+            CLUSTER, self._eks, self._keys, self._control.api, self._node_of, strict=self._strict
+        )
+        self._authenticator = await serve(known.app, await place.listen(HERE, AUTHENTICATOR_PORT))
         baking = asyncio.to_thread(
             containerd.bake, supplies.binaries, supplies.images.archive, supplies.cache, self._baked
         )
@@ -128,6 +153,7 @@ class Cluster:
         await self._apply(
             [
                 *custom_resources(),
+                *access.cluster_objects(),
                 *addons.kube_proxy(images, endpoint.url),
                 *aws_node_objects(images, self._add_on()),
                 *addons.coredns(images),
@@ -184,7 +210,8 @@ class Cluster:
             await equip_node(machine.place, self._supplies.kit)
         elif machine.name == BASTION or self._region.instance(machine.instance_id).name == BASTION_NAME:
             nameserver = str(self._nameserver)
-            variables = desk.variables(self._region, self.study, self._supplies.binaries.version())
+            key = self._keys.admin if self._strict else None
+            variables = desk.variables(self._region, self.study, self._supplies.binaries.version(), key)
             kubeconfig = self.control.admin_kubeconfig()
             programs = self._supplies.binaries.directory
             await equip_bastion(
@@ -235,6 +262,11 @@ class Cluster:
             node_group=instance.tags.get(NODE_GROUP_TAG, NODE_GROUP),
             image_id=instance.image_id,
         )
+
+    def _node_of(self, instance_id: str) -> str | None:
+        """What an instance's node is called; None: there is no such instance."""
+        instance = self._region.instances.get(instance_id)
+        return self._facts(instance).name if instance and self._region.enis_of(instance_id) else None
 
     def _instances(self) -> dict[str, kubelet.NodeFacts]:
         """By the node's name: those that are not terminated. Disks of those that are go."""

@@ -12,9 +12,10 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from vpclab.fabric import Place
+from vpclab.kubernetes import authenticator
 from vpclab.kubernetes.api import KubernetesApi
 from vpclab.kubernetes.binaries import Binaries
-from vpclab.kubernetes.certificates import Authority, Credentials, kubeconfig, signing_key
+from vpclab.kubernetes.certificates import Authority, Credentials, kubeconfig, signing_key, webhook
 from vpclab.node.agent_process import AgentProcess
 
 SERVICES = IPv4Network("10.100.0.0/16")
@@ -31,6 +32,8 @@ READY = 120.0
 LOOK_EVERY = 0.1
 HOPELESS = 3
 """Ends of a component in a row after which nobody waits for it any more."""
+KNOWN_FOR = "5s"
+"""How long the API server goes by what the authenticator said (EKS: minutes): who changes an access entry sees what comes of it."""
 ADMIN = "kubernetes-admin"
 MASTERS = "system:masters"
 
@@ -139,6 +142,9 @@ class ControlPlane:
             (FILES / f"{name}.crt").write_bytes(pair.certificate)
             _secret(FILES / f"{name}.key", pair.key)
         _secret(FILES / "service-accounts.key", signing_key())
+        (FILES / "authenticator.conf").write_text(
+            webhook(f"http://{HERE}:{authenticator.PORT}{authenticator.PATH}")
+        )
         for user in ("kube-controller-manager", "kube-scheduler"):
             who = ca.issue(f"system:{user}")
             text = kubeconfig(f"https://{HERE}:{PORT}", ca.pem, who, cluster=self._cluster, user=user)
@@ -184,6 +190,9 @@ class ControlPlane:
                 f"--service-account-issuer=https://oidc.eks.{self._region}.amazonaws.com/id/{issuer}",
                 f"--service-account-key-file={FILES / 'service-accounts.key'}",
                 f"--service-account-signing-key-file={FILES / 'service-accounts.key'}",
+                f"--authentication-token-webhook-config-file={FILES / 'authenticator.conf'}",
+                "--authentication-token-webhook-version=v1",
+                f"--authentication-token-webhook-cache-ttl={KNOWN_FOR}",
                 "--authorization-mode=Node,RBAC",
                 "--enable-admission-plugins=NodeRestriction",
                 "--allow-privileged=true",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vpclab.aws.keys import Key
 from vpclab.lab.api_access import client_environment
 from vpclab.region import Region, Study
 from vpclab.region.study import CLUSTER, NODE_GROUP
@@ -10,11 +11,12 @@ KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEK
 """Any key will do in the lab."""
 
 
-def variables(region: Region, study: Study, version: str) -> dict[str, str]:
-    """By name; `version` is Kubernetes', like v1.30.14."""
+def variables(region: Region, study: Study, version: str, key: Key | None) -> dict[str, str]:
+    """By name; `version` is Kubernetes', like v1.30.14; `key` is the administrator's, where not any will do."""
+    key_id, secret = (key.id, key.secret) if key is not None else (KEY_ID, SECRET)
     api = f"http://ec2.{region.name}.amazonaws.com"
     return {
-        **client_environment(api, region.name, region.account, key_id=KEY_ID, secret=SECRET),
+        **client_environment(api, region.name, region.account, key_id=key_id, secret=secret),
         "CLUSTER_NAME": CLUSTER,
         "NODEGROUP_NAME": NODE_GROUP,
         "KUBERNETES_VERSION": ".".join(version.removeprefix("v").split(".")[:2]),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vpclab.aws.keys import Keys
 from vpclab.eks import Eks
 from vpclab.fabric import Fabric, Place
 from vpclab.lab.pods import LabPods
@@ -112,6 +113,7 @@ async def _restart(node: Node) -> None:
 def cluster_for(
     settings: LabSettings,
     eks: Eks,
+    keys: Keys,
     fabric: Fabric,
     machines: Path,
     environment: Mapping[str, str],
@@ -125,4 +127,14 @@ def cluster_for(
     from vpclab.kubernetes.supplies import gather  # noqa: PLC0415
 
     supplies = gather(settings.name, eks.region.name, settings.kubernetes_bin)
-    return Cluster(settings.name, eks, fabric, machines, supplies, environment, always=always)
+    return Cluster(
+        settings.name,
+        eks,
+        fabric,
+        machines,
+        supplies,
+        environment,
+        keys=keys,
+        strict=settings.strict_auth,
+        always=always,
+    )

@@ -72,7 +72,9 @@ class Lab:
         self.eks = self.cloud.kept(Eks)
         configured, always = split_environment(settings.agent_env)
         machines = directory / "machines"
-        self.cluster = cluster_for(settings, self.eks, self.fabric, machines, configured, always)
+        self.cluster = cluster_for(
+            settings, self.eks, self.cloud.keys, self.fabric, machines, configured, always
+        )
         kind = self.cluster or BareKind(self.region.name, configured, self.pods, always=always)
         self.hypervisor = Hypervisor(self.region, self.fabric, machines, kind, self._booted, self._stir.set)
         self._attendant: Attendant | None = None
