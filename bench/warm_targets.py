@@ -95,6 +95,11 @@ def floor(plan: Scenario) -> float:
     limits = known_limits(TYPE)
     if limits is None:
         raise SystemExit(f"{TYPE} is not in the list of instance types")
+    slots = limits.slots_per_eni
+
+    def enis_for(addresses: int) -> int:
+        return max(1, -(-addresses // slots))
+
     made = timeline(plan, lambda _: limits.max_pods() - HOST_NETWORK_PODS)
     changes = sorted(
         [(m.at, m.node, 1) for m in made.moments if m.kind is Kind.POD_BEGIN]
@@ -106,9 +111,9 @@ def floor(plan: Scenario) -> float:
             break
         sum_enis += enis * (when - at)
         at = when
-        enis -= max(1, -(-held[node] // limits.slots_per_eni))
+        enis -= enis_for(held[node])
         held[node] += change
-        enis += max(1, -(-held[node] // limits.slots_per_eni))
+        enis += enis_for(held[node])
     sum_enis += enis * (plan.seconds - at)
     ends = sum(m.kind is Kind.POD_END for m in made.moments)
     return (sum_enis + ends * COOLDOWN) / plan.seconds + (1 - BOUND) * len(made.nodes)

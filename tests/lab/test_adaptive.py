@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from typing import Any
 
 import pytest
 
@@ -24,14 +22,8 @@ SLOTS = 5
 """Of a t3.medium's ENI: what the default keeps ready at least."""
 
 
-def status(lab: LabUnderTest) -> Any:
-    return json.loads(
-        lab("exec", "node1", "--", sys.executable, "-m", "vpccni.cli", "status", "-o", "json").stdout
-    )
-
-
 def words(lab: LabUnderTest) -> str:
-    return str(status(lab))
+    return lab("exec", "node1", "--", sys.executable, "-m", "vpccni.cli", "status", "-o", "json").stdout
 
 
 def addresses(lab: LabUnderTest) -> int:

@@ -53,7 +53,6 @@ class Adaptive:
     def __init__(self, fixed: WarmTargets, wait_probability: float = 0.01) -> None:
         self.fixed = fixed
         self.wait_probability = wait_probability
-        self.eni_lasts: float | None = None
         self.held: Held | None = None
         """What was decided last."""
         self._began: float | None = None
@@ -97,9 +96,8 @@ class Adaptive:
         if self._began is None:
             self._began = now
         if not self.learned(now):
-            self.held = self.eni_lasts = None
+            self.held = None
             return self.fixed
-        self.eni_lasts = ENI_LASTS
         total = tally.total + state.under_way.coming(state.kind) * state.kind.addresses
         room = sum(map(state.room, state.pool.enis())) * state.kind.addresses
         self.held = held = self._wanted(state, now, total, tally.total + room)
@@ -110,6 +108,11 @@ class Adaptive:
         if total < held.least:
             return WarmTargets(minimum_ip=held.asked)
         return WarmTargets(minimum_ip=total if total <= held.most else held.back)
+
+    @property
+    def eni_lasts(self) -> float | None:
+        """As any surplus, until the node is known."""
+        return ENI_LASTS if self.held is not None else None
 
     def learned(self, now: float) -> bool:
         """Whether the node's own load is known."""

@@ -48,9 +48,10 @@ class Band:
         self._least = least
         if self._rise is not None:
             began, low, high = self._rise
-            self._rise = (began, low, max(high, least))
+            high = max(high, least)
+            self._rise = (began, low, high)
             if now >= began + FOLLOWS:
-                self._rises.add(self._rise[2] - low)
+                self._rises.add(high - low)
                 self._rise = None
         if self._rise is None and lacks:
             self._rise = (now, least, least)

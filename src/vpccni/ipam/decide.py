@@ -102,11 +102,11 @@ class Ipam:
         self, key: SandboxKey, pod: Pod, now: float, interface: Interface = ONLY
     ) -> Assignment | Refusal:
         """The sandbox's address, or why it has none."""
-        new = self.warmth is not None and self.pool.find(key) is None
+        told = self.warmth if self.warmth is not None and self.pool.find(key) is None else None
         tried = (self.pool.assign(key, pod, now, kind, interface) for kind in self.state.kinds)
         assignment = next((found for found in tried if found is not None), None)
-        if self.warmth is not None and new:
-            self.warmth.asked(pod, now, waits=assignment is None)
+        if told is not None:
+            told.asked(pod, now, waits=assignment is None)
         return self.refusal(now) if assignment is None else assignment
 
     def release(self, key: SandboxKey, now: float) -> Assignment | None:
@@ -184,6 +184,7 @@ class Ipam:
         return begun
 
     def _plan(self, now: float, waiting: int) -> tuple[Action, ...]:
+        self._shrinking.note_idle(now)
         actions = self._begin(self._shrinking.again(now))
         self._stop_falling_back(waiting)
         held_still = self.state.no_growth is not None

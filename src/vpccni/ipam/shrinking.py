@@ -40,6 +40,14 @@ class Shrinking:
         """The pool is short of addresses: what comes after that is a new surplus."""
         self._over_since = self._extra_since = None
 
+    def note_idle(self, now: float) -> None:
+        """Which ENIs have no pod now: told with every plan, whatever is held back."""
+        if self.eni_lasts is None:
+            self._idle_since = {}
+        else:
+            idle = (view.eni.id for view in self._state.pool.idle_enis())
+            self._idle_since = {eni: self._idle_since.get(eni, now) for eni in idle}
+
     def again(self, now: float) -> list[Action]:
         """What EC2 may or may not have done."""
         pauses = self._state.pauses
@@ -47,7 +55,6 @@ class Shrinking:
 
     def leftovers(self, now: float) -> list[Action]:
         """Give back what no new pod gets: what the other mode left, and what is on ENIs that pods may not use."""
-        self._note_idle(now)
         if now < self._released_at + SHRINK_EVERY or self._state.pauses.on(ReleaseAddresses, now):
             return []
         actions: list[Action] = []
@@ -139,13 +146,6 @@ class Shrinking:
             return max(youth, self._idle_since.get(view.eni.id, now) + self.eni_lasts)
         since = now if self._extra_since is None else self._extra_since
         return max(youth, since + self._lasts)
-
-    def _note_idle(self, now: float) -> None:
-        if self.eni_lasts is None:
-            self._idle_since = {}
-        else:
-            idle = (view.eni.id for view in self._state.pool.idle_enis())
-            self._idle_since = {eni: self._idle_since.get(eni, now) for eni in idle}
 
     def _could_go(self, view: EniView) -> bool:
         state = self._state

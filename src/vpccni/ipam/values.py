@@ -55,9 +55,8 @@ class BlockKind(enum.Enum):
         self.version, longest = (4, 32) if length <= 32 else (6, 128)
         self.addresses = 1 << (longest - length)
 
-    __hash__ = (
-        object.__hash__
-    )  # a member is one object; Enum's own, in Python, was a twentieth of a plan's time
+    # a member is one object; Enum's own hash, in Python, was a twentieth of a plan's time
+    __hash__ = object.__hash__
 
 
 IPV4_KINDS = (BlockKind.SECONDARY_IP, BlockKind.PREFIX)

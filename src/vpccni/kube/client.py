@@ -380,9 +380,8 @@ def _trust(access: Access) -> ssl.SSLContext:
             # for OpenSSL's wrapper no text is no choice: it would trust whom the machine trusts
             raise ValueError("the CA is empty")
         if access.ca is None and not access.url.lower().startswith("https:"):
-            context = ssl.SSLContext(
-                ssl.PROTOCOL_TLS_CLIENT
-            )  # no use of it: whom the machine trusts takes long to load
+            # nothing is asked of it, and whom the machine trusts takes long to load
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         else:
             context = ssl.create_default_context(cadata=access.ca)
         if access.certificate:

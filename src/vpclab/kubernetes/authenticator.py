@@ -65,15 +65,15 @@ class Authenticator:
         try:
             region = self._eks.region
             key = caller(token, self._cluster, self._keys, region.name, region.now, strict=self._strict)
-            status = {"authenticated": True, "user": _user(key, await self._known(key))}
+            principal = Principal.of(key)
+            status = {"authenticated": True, "user": _user(key, principal, await self._known(principal))}
         except TokenError as error:
             log.warning("nobody is let into %s for a token: %s", self._cluster, error)
             status = {"authenticated": False, "error": str(error)}
         return JSONResponse({"apiVersion": asked.get("apiVersion"), "kind": "TokenReview", "status": status})
 
-    async def _known(self, key: Key) -> Known:
-        """As whom the key's owner is known. Raises TokenError: not at all."""
-        principal = Principal.of(key)
+    async def _known(self, principal: Principal) -> Known:
+        """Raises TokenError: not at all."""
         node_name = self._node_name(principal.session) if principal.session else None
         mode = self._eks.cluster(self._cluster).authentication_mode
         if mode != "CONFIG_MAP":
@@ -107,19 +107,19 @@ class Authenticator:
             return {}
 
 
-def _user(key: Key, known: Known) -> dict[str, Any]:
+def _user(key: Key, principal: Principal, known: Known) -> dict[str, Any]:
     """As EKS tells it: `kubectl auth whoami` shows it all."""
-    principal = Principal.of(key)
+    user_id = key.user_id.partition(":")[0]
     extra = {
         "accessKeyId": [key.id],
         "arn": [key.arn],
         "canonicalArn": [principal.arn],
-        "principalId": [key.user_id.partition(":")[0]],
+        "principalId": [user_id],
         "sessionName": [principal.session],
     }
     return {
         "username": known.username,
-        "uid": f"aws-iam-authenticator:{principal.account}:{key.user_id.partition(':')[0]}",
+        "uid": f"aws-iam-authenticator:{principal.account}:{user_id}",
         "groups": [*known.groups, "system:authenticated"],
         "extra": extra,
     }

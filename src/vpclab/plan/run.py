@@ -390,7 +390,7 @@ class Run:
 
 @contextmanager
 def _garbage_seldom() -> Iterator[None]:
-    """Almost nothing here is garbage in cycles: to look for it as often as usual takes a fifth of a large plan's time."""
+    """Almost nothing here is garbage in cycles: to look for it as often as usual took 7 to 25 % longer at 1,000 nodes."""
     usual = gc.get_threshold()
     gc.set_threshold(GARBAGE_EVERY, *usual[1:])
     try:
